@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfu.forwarder.batch import (
+    LEAST_SEGMENTS,
+    MAX_SEGMENTED_BYTES,
+    MAX_SEGMENTS,
+    Batch,
+    equal_runs,
+)
+from sfu.forwarder.contract import Address
+
+
+class CountingSocket(socket.socket):
+    """A real UDP socket that counts its system calls and can refuse like a kernel."""
+
+    single = segmented = 0
+    refuse_segmented: int | None = None
+    refuse_single: int | None = None
+
+    def sendto(self, data: bytes, address: Address) -> int:  # type: ignore[override]  # one form
+        self.single += 1
+        if self.refuse_single is not None:
+            raise OSError(self.refuse_single, "refused")
+        return super().sendto(data, address)
+
+    def sendmsg(self, *arguments: object) -> int:
+        self.segmented += 1
+        if self.refuse_segmented is not None:
+            raise OSError(self.refuse_segmented, "refused")
+        return super().sendmsg(*arguments)  # type: ignore[arg-type]  # passed through
+
+
+@pytest.fixture
+def udp() -> Iterator[CountingSocket]:
+    with closing(CountingSocket(socket.AF_INET, socket.SOCK_DGRAM)) as opened:
+        opened.bind(("127.0.0.1", 0))
+        opened.setblocking(False)
+        yield opened
+
+
+class Receiver:
+    """A socket that was sent to; loopback delivers within the system call."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setblocking(False)
+        self.address: Address = self.socket.getsockname()
+
+    def received(self) -> list[bytes]:
+        found = []
+        while True:
+            try:
+                found.append(self.socket.recv(65_536))
+            except BlockingIOError:
+                return found
+
+
+@pytest.fixture
+def first() -> Iterator[Receiver]:
+    receiver = Receiver()
+    with closing(receiver.socket):
+        yield receiver
+
+
+@pytest.fixture
+def second() -> Iterator[Receiver]:
+    receiver = Receiver()
+    with closing(receiver.socket):
+        yield receiver
+
+
+def packets(*sizes: int) -> list[bytes]:
+    return [bytes((number % 256,)) * size for number, size in enumerate(sizes)]
+
+
+def send_all(batch: Batch, made: Sequence[bytes], address: Address) -> None:
+    for data in made:
+        batch.gather(data, address)
+    batch.flush()
+
+
+def test_flush__few_packets__sent_one_by_one(udp: CountingSocket, first: Receiver) -> None:
+    batch = Batch(udp)
+    made = packets(*[100] * (LEAST_SEGMENTS - 1))
+    for data in made:
+        batch.gather(data, first.address)
+    assert first.received() == []
+    batch.flush()
+    batch.flush()
+    assert first.received() == made
+    assert (udp.single, udp.segmented, batch.sent_packets) == (len(made), 0, len(made))
+
+
+def test_flush__equal_sizes__one_segmented_send(udp: CountingSocket, first: Receiver) -> None:
+    batch = Batch(udp)
+    made = packets(*[1100] * 20, 300)
+    send_all(batch, made, first.address)
+    assert first.received() == made
+    assert (udp.single, udp.segmented, batch.sent_packets) == (0, 1, 21)
+
+
+def test_flush__two_addresses__each_gets_its_own(
+    udp: CountingSocket, first: Receiver, second: Receiver
+) -> None:
+    batch = Batch(udp)
+    made = packets(*[500] * 16)
+    for number, data in enumerate(made):
+        batch.gather(data, (first, second)[number % 2].address)
+    batch.flush()
+    assert (first.received(), second.received()) == (made[::2], made[1::2])
+    assert udp.segmented == 2
+
+
+def test_flush__more_than_the_kernel_takes__several_sends(
+    udp: CountingSocket, first: Receiver
+) -> None:
+    batch = Batch(udp)
+    made = packets(*[1200] * 150)
+    send_all(batch, made, first.address)
+    assert first.received() == made
+    assert batch.dropped_packets == 0
+
+
+def test_flush__mixed_sizes__order_is_kept(udp: CountingSocket, first: Receiver) -> None:
+    batch = Batch(udp)
+    made = packets(900, 900, 900, 900, 120, 901, 901, 901, 901, 901, 120, 1200)
+    send_all(batch, made, first.address)
+    assert first.received() == made
+    assert (udp.segmented, udp.single) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "tried"), [(errno.EIO, 1), (errno.ENOPROTOOPT, 1), (errno.EINVAL, 2)]
+)
+def test_flush__no_segmentation__sent_one_by_one(
+    udp: CountingSocket, first: Receiver, refusal: int, tried: int
+) -> None:
+    udp.refuse_segmented = refusal
+    batch = Batch(udp)
+    made = packets(*[100] * 8)
+    for _ in range(2):
+        send_all(batch, made, first.address)
+    assert first.received() == made * 2
+    assert udp.segmented == tried
+    assert (batch.sent_packets, batch.dropped_packets) == (16, 0)
+
+
+@pytest.mark.parametrize(
+    "refusal", [errno.EAGAIN, errno.ENOBUFS, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.EPERM]
+)
+def test_send__kernel_does_not_take_it__dropped_and_counted(
+    udp: CountingSocket, first: Receiver, refusal: int
+) -> None:
+    udp.refuse_single = udp.refuse_segmented = refusal
+    batch = Batch(udp)
+    batch.send(b"now", first.address)
+    send_all(batch, packets(*[100] * 8), first.address)
+    assert (batch.sent_packets, batch.dropped_packets) == (0, 9)
+    udp.refuse_single = udp.refuse_segmented = None
+    batch.send(b"again", first.address)
+    assert first.received() == [b"again"]
+
+
+def test_send__nobody_listens__nothing_is_raised(udp: CountingSocket) -> None:
+    gone = Receiver()
+    gone.socket.close()
+    batch = Batch(udp)
+    for _ in range(3):
+        send_all(batch, packets(*[100] * 8), gone.address)
+        batch.send(b"alone", gone.address)
+    assert batch.sent_packets + batch.dropped_packets == 27
+
+
+def test_send__larger_than_a_datagram__dropped(udp: CountingSocket, first: Receiver) -> None:
+    batch = Batch(udp)
+    batch.send(bytes(70_000), first.address)
+    assert (first.received(), batch.dropped_packets) == ([], 1)
+
+
+@given(st.lists(st.integers(1, 1500) | st.sampled_from([1100, 1101]), max_size=300))
+def test_equal_runs__any_sizes__kept_in_order_and_within_the_limits(sizes: list[int]) -> None:
+    made = packets(*sizes)
+    runs = list(equal_runs(made))
+    assert [data for run in runs for data in run] == made
+    for run in runs:
+        assert 1 <= len(run) <= MAX_SEGMENTS
+        assert sum(map(len, run)) <= MAX_SEGMENTED_BYTES
+        assert {len(data) for data in run[:-1]} <= {len(run[0])}
+        assert len(run[-1]) <= len(run[0])
+
+
+def test_equal_runs__are_as_long_as_they_may_be() -> None:
+    assert [len(run) for run in equal_runs(packets(*[100] * 130))] == [64, 64, 2]
+    assert [len(run) for run in equal_runs(packets(*[1300] * 60))] == [50, 10]
+    assert [len(run) for run in equal_runs(packets(9, 9, 5, 9, 5, 5, 6))] == [3, 2, 1, 1]

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfu.rtp.extensions import extension_block
+from sfu.rtp.packet import RtpFormatError, RtpPacket, payload_bounds
+from sfu.rtp.payload import build_vp8
+from sfu.streams.history import StreamPacket
+from sfu.streams.inbound import AUDIO_HISTORY, VIDEO_HISTORY, Codec, InboundStream
+
+NOW_NS = 1_700_000_000_000_000_000
+VP8_LEAD = 0x90E0  # start of a frame, with picture id, TL0PICIDX and TID
+KEY, INTER = b"\x20\0frame", b"\x20\1frame"
+
+
+def take(
+    stream: InboundStream, packet: RtpPacket | bytes, now_ns: int = NOW_NS
+) -> StreamPacket | None:
+    data = bytes(packet)
+    start, end = payload_bounds(data)
+    read = RtpPacket.parse(data)
+    return stream.take(data, data[1], read.sequence, read.timestamp, start, end, now_ns)
+
+
+def vp8(sequence: int, frame: bytes, picture_id: int = 5, tl0: int = 6) -> RtpPacket:
+    payload = build_vp8(VP8_LEAD, picture_id, tl0) + frame
+    return RtpPacket(96, sequence & 0xFFFF, sequence * 10, 1, payload, marker=True)
+
+
+def test_take__vp8__is_taken_apart() -> None:
+    stream = InboundStream("VP8", 96, 90_000)
+    slot = take(stream, vp8(7, INTER, 300, 9))
+    assert slot is not None
+    assert (slot.index, slot.timestamp, slot.marker, slot.arrival_ns) == (7, 70, 0x80, NOW_NS)
+    assert (slot.descriptor, slot.picture_id, slot.tl0) == (VP8_LEAD, 300, 9)
+    assert slot.payload == INTER
+    assert stream.history.find(7) is slot
+
+
+def test_take__vp8_picture_id_goes_to_seven_bits__is_continued_in_fifteen() -> None:
+    stream = InboundStream("VP8", 96, 90_000)
+    take(stream, vp8(1, INTER, 0x7FFF))
+    short = bytes.fromhex("908000") + INTER[1:]
+    slot = take(stream, RtpPacket(96, 2, 0, 1, short))
+    assert slot is not None
+    assert slot.picture_id == 0
+    take(stream, vp8(3, INTER, 1000))
+    short = bytes((0x90, 0x80, 1001 & 0x7F)) + INTER[1:]
+    slot = take(stream, RtpPacket(96, 4, 0, 1, short))
+    assert slot is not None
+    assert slot.picture_id == 1001
+
+
+def test_take__key_frames__counted_once_each() -> None:
+    stream = InboundStream("H264", 96, 90_000)
+    kinds = [(1, "67"), (1, "68"), (1, "65"), (1, "65"), (2, "41"), (3, "65")]
+    began = []
+    for sequence, (time, kind) in enumerate(kinds):
+        take(stream, RtpPacket(96, sequence, time, 1, bytes.fromhex(kind) + b"nal"))
+        began.append(stream.key_frame)
+    assert began == [True, False, False, False, False, True]
+    assert stream.key_frames == 2
+
+
+def test_take__audio_level__is_read() -> None:
+    stream = InboundStream("opus", 111, 48_000, audio_level_id=3)
+    block = extension_block([(1, b"mid"), (3, b"\xa5")])
+    for sequence, (extension, level) in enumerate([(block[4:], 0xA5), (b"", -1)]):
+        packet = RtpPacket(111, sequence, 0, 1, b"opus", False, (), 0xBEDE, extension)
+        slot = take(stream, packet)
+        assert slot is not None
+        assert (slot.level, slot.payload) == (level, b"opus")
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        RtpPacket(96, 1, 2, 3, b"", padding_bytes=200),
+        RtpPacket(97, 1, 2, 3, b"another payload type"),
+        RtpPacket(96, 1, 2, 3, b"\x90"),
+    ],
+    ids=["padding only", "another payload type", "broken descriptor"],
+)
+def test_take__nothing_for_a_decoder__is_counted_with_an_empty_payload(packet: RtpPacket) -> None:
+    stream = InboundStream("VP8", 96, 90_000)
+    slot = take(stream, packet)
+    assert slot is not None
+    assert slot.payload == b""
+    assert not stream.key_frame
+    assert (stream.reception.packets, stream.reception.lost) == (1, 0)
+
+
+def test_take__twice__duplicate() -> None:
+    stream = InboundStream("VP8", 96, 90_000)
+    assert take(stream, vp8(1, KEY)) is not None
+    assert take(stream, vp8(2, INTER)) is not None
+    assert take(stream, vp8(1, KEY)) is None
+    assert (stream.reception.duplicates, stream.reception.packets) == (1, 2)
+
+
+def test_take__later_than_the_ring_is_long__is_not_taken() -> None:
+    stream = InboundStream("opus", 111, 48_000)
+    for sequence in range(1, AUDIO_HISTORY + 2):
+        take(stream, RtpPacket(111, sequence, 0, 1, b"opus"))
+    assert take(stream, RtpPacket(111, 0, 0, 1, b"opus")) is None
+
+
+def test_take__a_hole__is_asked_for_until_it_is_filled() -> None:
+    stream = InboundStream("VP8", 96, 90_000)
+    for sequence in (65534, 65535 + 2, 65535 + 4):
+        take(stream, vp8(sequence, INTER))
+    later_ns = NOW_NS + 1_000_000_000
+    assert stream.missing.due(stream.reception.highest, later_ns) == [65535, 65536, 65538]
+    take(stream, vp8(65536, INTER))
+    assert stream.missing.due(stream.reception.highest, 2 * later_ns) == [65535, 65538]
+
+
+def test_forget__keeps_nothing() -> None:
+    stream = InboundStream("VP8", 96, 90_000)
+    for sequence in (1, 3):
+        take(stream, vp8(sequence, INTER))
+    stream.forget()
+    assert stream.history.find(1) is None
+    assert stream.missing.due(3, 2 * NOW_NS) == []
+    assert stream.reception.packets == 2
+
+
+def test_count__counts_and_keeps_nothing() -> None:
+    stream = InboundStream("VP8", 96, 90_000)
+    for sequence in (10, 11, 13):
+        stream.count(sequence, 0, 100, NOW_NS)
+    assert (stream.reception.packets, stream.reception.lost) == (3, 1)
+    assert stream.history.find(11) is None
+
+
+@given(st.sampled_from(["opus", "VP8", "H264"]), st.lists(st.binary(max_size=60), max_size=30))
+def test_take__any_packets__no_crash(codec: Codec, bodies: list[bytes]) -> None:
+    stream = InboundStream(codec, 96, 90_000, audio_level_id=1)
+    for body in bodies:
+        data = b"\x90\x60" + body
+        try:
+            slot = take(stream, data)
+        except RtpFormatError:
+            continue
+        assert slot is None or stream.history.find(slot.index) is slot
+
+
+def test_rings__reach_as_far_as_a_nack_is_of_use() -> None:
+    assert InboundStream("VP8", 96, 90_000).history.size == VIDEO_HISTORY >= 512
+    assert InboundStream("opus", 96, 48_000).history.size == AUDIO_HISTORY >= 128
