@@ -1,0 +1,37 @@
+"""What other packages may import of the recorder: its control protocol and a client of it."""
+
+from __future__ import annotations
+
+from recorder.control.client import RecorderClient, RecorderFailure, RecorderUnavailable
+from recorder.control.messages import (
+    Answers,
+    ArchiveConsultation,
+    Archived,
+    Command,
+    Commands,
+    Done,
+    Events,
+    Failed,
+    PutDossier,
+    RecordingState,
+    StartRecording,
+    StopRecording,
+)
+
+__all__ = [
+    "Answers",
+    "ArchiveConsultation",
+    "Archived",
+    "Command",
+    "Commands",
+    "Done",
+    "Events",
+    "Failed",
+    "PutDossier",
+    "RecorderClient",
+    "RecorderFailure",
+    "RecorderUnavailable",
+    "RecordingState",
+    "StartRecording",
+    "StopRecording",
+]
