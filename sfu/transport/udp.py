@@ -1,0 +1,129 @@
+"""The one UDP socket of a process: every datagram in and out, and the addresses told to clients."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+from aioice.ice import get_host_addresses
+
+from sfu.errors import ConfigError
+from sfu.forwarder.contract import Forwarder
+
+log = logging.getLogger(__name__)
+
+#: Datagrams read at one wake-up: enough to batch what goes out, few enough that timers run.
+_MAX_BURST = 64
+#: An Ethernet frame and some; SRTP packets over 1,500 bytes are refused anyway.
+_MAX_DATAGRAM_BYTES = 2048
+#: A burst of a second of 30 Mb/s; the kernel gives what its limits allow.
+_SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
+#: One wake-up in so many is timed.
+_SAMPLED_BURSTS = 16
+_FAULT_LOG_INTERVAL_S = 1.0
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A bound, non-blocking UDP socket. Raises `ConfigError` when the port cannot be had."""
+    family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER_BYTES)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
+        udp.bind((host, port))
+    except OSError as error:
+        udp.close()
+        raise ConfigError(
+            f"SFU_UDP_HOST and SFU_UDP_PORT: cannot receive on {host} port {port} "
+            f"({error.strerror})."
+        ) from error
+    udp.setblocking(False)
+    return udp
+
+
+def announced(udp: socket.socket, configured: Sequence[str]) -> list[tuple[str, int]]:
+    """The addresses to put in answers: the configured ones, or those this socket is reached at.
+
+    Looking at the network interfaces sends nothing. The loopback comes last, for browsers on the
+    same machine.
+    """
+    host, port = udp.getsockname()[:2]
+    if configured:
+        return [(address, port) for address in configured]
+    if not ipaddress.ip_address(host).is_unspecified:
+        return [(host, port)]
+    is_v6 = udp.family == socket.AF_INET6
+    found = get_host_addresses(use_ipv4=not is_v6, use_ipv6=is_v6)
+    usable = [a for a in found if not ipaddress.ip_address(a).is_link_local]
+    return [(address, port) for address in [*usable, "::1" if is_v6 else "127.0.0.1"]]
+
+
+class UdpPort:
+    """Reads the socket in bursts and hands each datagram to the forwarder.
+
+    `on_sample(seconds, datagrams)` is told what one burst in `_SAMPLED_BURSTS` took. The owner
+    opened the socket and closes it after `stop`.
+    """
+
+    def __init__(
+        self,
+        udp: socket.socket,
+        forwarder: Forwarder,
+        on_sample: Callable[[float, int], None],
+    ) -> None:
+        self._udp = udp
+        self._forwarder = forwarder
+        self._on_sample = on_sample
+        self._bursts = 0
+        self._fault_logged_s = -_FAULT_LOG_INTERVAL_S
+        self.received_packets = 0
+        self.faults = 0
+
+    def start(self) -> None:
+        """Begin to read."""
+        asyncio.get_running_loop().add_reader(self._udp, self._read)
+
+    def stop(self) -> None:
+        """Read nothing more."""
+        asyncio.get_running_loop().remove_reader(self._udp)
+
+    def _read(self) -> None:
+        self._bursts += 1
+        if self._bursts % _SAMPLED_BURSTS:
+            self._burst()
+            return
+        began_s = time.perf_counter()
+        datagrams = self._burst()
+        if datagrams:
+            self._on_sample(time.perf_counter() - began_s, datagrams)
+
+    def _burst(self) -> int:
+        receive_from = self._udp.recvfrom
+        receive = self._forwarder.receive
+        datagrams = 0
+        try:
+            for _ in range(_MAX_BURST):
+                data, address = receive_from(_MAX_DATAGRAM_BYTES)
+                datagrams += 1
+                receive(data, address, time.time_ns())
+        except BlockingIOError:
+            pass
+        except OSError:
+            pass  # an ICMP error of an earlier send; the next wake-up reads on
+        except Exception:
+            self._fault()
+        self.received_packets += datagrams
+        self._forwarder.flush()
+        return datagrams
+
+    def _fault(self) -> None:
+        """A fault of ours: one datagram is lost, all other rooms go on."""
+        self.faults += 1
+        now_s = time.monotonic()
+        if now_s - self._fault_logged_s >= _FAULT_LOG_INTERVAL_S:
+            self._fault_logged_s = now_s
+            log.exception("a datagram was not handled")

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import shutil
+from asyncio import create_subprocess_exec
+from asyncio.subprocess import PIPE
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from sfu.control.messages import OpenRoom, Permit, StartTap
+from sfu.ids import PeerId, RoomId, TapId
+from tests.support.caller import Caller, Sfu, running_sfu
+
+ROOM = RoomId("room-1")
+PEERS = ("an-who-must-not-appear", "binh-who-must-not-appear")
+
+
+async def scrape(sfu: Sfu) -> str:
+    async with aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{sfu.program.control_port}/metrics"
+        async with session.get(url) as answer:
+            assert answer.status == 200
+            return await answer.text()
+
+
+def value(text: str, name: str, **labels: str) -> float:
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == f"vtelehealth_sfu_{name}" and sample.labels == labels:
+                return float(sample.value)
+    raise AssertionError(f"no {name} {labels} in\n{text}")
+
+
+async def test_metrics__show_the_call_and_no_person() -> None:
+    async with running_sfu() as sfu:
+        await sfu.client.request(OpenRoom(room=ROOM))
+        callers = [Caller(sfu.client, ROOM, peer) for peer in PEERS]
+        try:
+            for caller in callers:
+                await sfu.client.request(
+                    Permit(
+                        room=ROOM,
+                        peer=caller.peer,
+                        send=("audio", "video"),
+                        receive=True,
+                    )
+                )
+                await caller.call()
+            tap = StartTap(room=ROOM, tap=TapId("t"), peers=(PeerId(PEERS[0]),))
+            await sfu.client.request(tap)
+            await callers[0].hears_and_sees()
+            text = await scrape(sfu)
+            assert value(text, "transports", state="connected") == 2
+            assert value(text, "rooms") == 1
+            assert value(text, "streams", kind="video") == 2
+            assert value(text, "legs", kind="audio") == 2
+            assert value(text, "received_packets_total", kind="audio") > 5
+            assert value(text, "sent_bytes_total", kind="video") > 5
+            assert value(text, "tap_backlog_bytes") > 0
+            assert value(text, "pli_sent_total") > 0
+            assert value(text, "forwarding_seconds_count") > 0
+            assert value(text, "loop_lag_seconds_count") > 0
+            assert "must-not-appear" not in text
+            assert ROOM not in text
+        finally:
+            for caller in callers:
+                await caller.hang_up()
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+async def test_promtool__has_no_complaint() -> None:
+    async with running_sfu() as sfu:
+        text = await scrape(sfu)
+    promtool = await create_subprocess_exec(
+        "promtool", "check", "metrics", stdin=PIPE, stdout=PIPE, stderr=PIPE
+    )
+    assert await promtool.communicate(text.encode()) == (b"", b"")
+    assert promtool.returncode == 0

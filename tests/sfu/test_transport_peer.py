@@ -1,0 +1,147 @@
+"""One transport of the table: checks, nomination, DTLS, silence."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aioice import stun
+
+from sfu.control.messages import PeerTransport
+from sfu.transport.lifecycle import SILENCE_NS
+from tests.sfu.offers import FINGERPRINT
+from tests.sfu.routing import SECOND, Stage, StagePeer
+from tests.support.eventually import eventually
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    yield stage
+    await stage.close()
+
+
+def state(stage: Stage, peer: StagePeer) -> str:
+    return next(r.state for r in stage.statistics().transports if r.peer == peer.name)
+
+
+def watch(stage: Stage) -> None:
+    for home in stage.router.homes():
+        home.connection.transport.watch(stage.now_ns)
+
+
+async def test_check__is_answered_to_where_it_came_from(stage: Stage) -> None:
+    peer = stage.peer("an", "mic")
+    peer.check()
+    ((address, data),) = stage.wire.sent
+    assert address == peer.address
+    assert stun.parse_message(data).attributes["XOR-MAPPED-ADDRESS"] == peer.address
+    assert stage.transports.checks.answered == 1
+
+
+async def test_check__with_a_wrong_password__is_dropped_and_counted(stage: Stage) -> None:
+    peer = stage.peer("an", "mic")
+    peer.check(password="x" * 24)
+    assert stage.wire.sent == []
+    assert stage.transports.checks.bad_integrity == 1
+
+
+async def test_check__for_nobody__is_dropped_and_counted(stage: Stage) -> None:
+    peer = stage.peer("an", "mic")
+    peer.answer = peer.answer.replace(peer.field("ice-ufrag"), "nobody")
+    peer.check()
+    assert stage.wire.sent == []
+    assert stage.transports.checks.unknown == 1
+
+
+async def test_handshake__leads_to_connected(stage: Stage) -> None:
+    peer = stage.peer("an", "mic")
+    assert state(stage, peer) == "connecting"
+    await peer.connected()
+    states = [e.state for e in stage.events if isinstance(e, PeerTransport)]
+    assert states == ["connecting", "connected"]
+
+
+async def test_another_certificate_than_offered__fails_the_transport(stage: Stage) -> None:
+    stage.permit("an")
+    peer = StagePeer(stage, "an")
+    stage.peers.append(peer)
+    peer.negotiate("mic", fingerprint=FINGERPRINT)
+    await peer.connect()
+    await eventually(lambda: None if state(stage, peer) == "failed" else "not failed")
+    peer.check()
+    assert state(stage, peer) == "failed"  # a valid check does not mend it
+
+
+async def test_offer_after_a_broken_handshake__begins_anew(stage: Stage) -> None:
+    stage.permit("an")
+    peer = StagePeer(stage, "an")
+    stage.peers.append(peer)
+    peer.negotiate("mic", fingerprint=FINGERPRINT)
+    await peer.connect()
+    await eventually(lambda: None if state(stage, peer) == "failed" else "not failed")
+    await peer.close()
+    again = StagePeer(stage, "an")
+    stage.peers.append(again)
+    again.negotiate("mic")
+    await again.connected()
+
+
+async def test_silence__fails_and_a_check_mends(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    watch(stage)
+    stage.now_ns += SILENCE_NS
+    watch(stage)
+    assert state(stage, peer) == "connected"
+    stage.now_ns += SECOND
+    watch(stage)
+    assert state(stage, peer) == "failed"
+    peer.check()
+    assert state(stage, peer) == "connected"
+
+
+async def test_new_address__with_a_nominating_check__moves_the_transport(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    old, peer.address = peer.address, ("198.51.100.9", 9)
+    stage.wire.sent.clear()
+    peer.check()
+    (home,) = stage.router.homes()
+    stage.engine.send_rtcp(home.connection.transport.handle, b"\x80\xc9\0\1\0\0\0\1")
+    assert [address for address, _ in stage.wire.sent] == [peer.address, peer.address]
+    assert old != peer.address
+
+
+async def test_check_without_nomination__does_not_move_a_nominated_one(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    nominated, peer.address = peer.address, ("198.51.100.9", 9)
+    peer.check(nominate=False)
+    stage.wire.sent.clear()
+    (home,) = stage.router.homes()
+    stage.engine.send_rtcp(home.connection.transport.handle, b"\x80\xc9\0\1\0\0\0\1")
+    assert [address for address, _ in stage.wire.sent] == [nominated]
+
+
+async def test_goodbye_of_the_peer__closes_the_transport(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    await peer.close()
+    await eventually(lambda: None if state(stage, peer) == "closed" else "not closed")
+
+
+async def test_removed_peer__hears_goodbye_and_is_nobody(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    stage.router.close_room(next(iter(stage.router.rooms)), stage.now_ns)
+    assert len(stage.transports) == 0
+    await stage.router.close(stage.now_ns)
+    assert any(20 <= data[0] <= 63 for address, data in stage.wire.sent if address == peer.address)
+    peer.check()
+    assert stage.transports.checks.unknown == 1
+
+
+async def test_garbage__changes_nothing(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    for first in range(256):
+        for size in (1, 2, 11, 12, 13, 60, 1400):
+            stage.receive((bytes((first,)) * size)[:size], peer.address)
+            stage.receive((bytes((first,)) + b"\0" * size)[:size], ("203.0.113.1", 7))
+    peer.check()
+    assert state(stage, peer) == "connected"
