@@ -1,0 +1,74 @@
+"""Room → dossier: what the recorder keeps of a consultation for the health record. Pure."""
+
+from __future__ import annotations
+
+from recorder.control import dossier as record
+from signaling.rooms import room as rooms
+
+
+def dossier(room: rooms.Room) -> record.Dossier:
+    """Everything of `room` that belongs in the record; no session, secret or invitation."""
+    return record.Dossier(
+        consultation=room.id,
+        mode=room.mode,
+        title=room.title,
+        facility=record.Facility(code=room.facility.code, name=room.facility.name),
+        patient=_patient(room.patient),
+        created_at=room.created_at,
+        started_at=room.started_at,
+        ended_at=room.ended_at,
+        participants=tuple(_participant(person) for person in room.participants),
+        consents=tuple(_consent(row) for row in room.consents),
+        chat=tuple(
+            record.ChatLine(id=line.id, participant=line.participant, at=line.at, text=line.text)
+            for line in room.chat
+        ),
+        recordings=tuple(_recording(span) for span in room.recordings),
+        timeline=tuple(
+            record.TimelineEntry(at=entry.at, what=entry.what, participant=entry.participant)
+            for entry in room.timeline
+        ),
+    )
+
+
+def _patient(patient: rooms.Patient | None) -> record.Patient | None:
+    if patient is None:
+        return None
+    return record.Patient(identifier=patient.identifier, system=patient.system, name=patient.name)
+
+
+def _participant(person: rooms.Participant) -> record.Participant:
+    facility = person.facility
+    return record.Participant(
+        id=person.id,
+        peer=person.id,
+        role=person.role,
+        name=person.name,
+        facility=record.Facility(code=facility.code, name=facility.name) if facility else None,
+        licence=person.licence,
+        presences=tuple(
+            record.Presence(start=stay.start, end=stay.end) for stay in person.presences
+        ),
+    )
+
+
+def _consent(row: rooms.Consent) -> record.ConsentRow:
+    return record.ConsentRow(
+        participant=row.participant,
+        purpose=row.purpose,
+        decision=row.decision,
+        at=row.at,
+        text_version=row.text_version,
+        text_sha256=row.text_sha256,
+        language=row.language,
+    )
+
+
+def _recording(span: rooms.Recording) -> record.RecordingSpan:
+    return record.RecordingSpan(
+        id=span.id,
+        started_at=span.started_at,
+        started_by=span.started_by,
+        stopped_at=span.stopped_at,
+        stop_reason=span.stop_reason,
+    )

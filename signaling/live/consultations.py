@@ -1,0 +1,219 @@
+"""What the web side asks for: consultations made, read, changed, entered, and kept right.
+
+Owns the rooms of this process, the SFUs and recorder it speaks to, and the work between them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from sfu.control.messages import TapEnded
+from signaling.archive_spool import ArchiveSpool
+from signaling.errors import RoomError, RoomUnknown, SignalingError, StoreUnavailable
+from signaling.live.errands import Errands
+from signaling.live.live_room import Listener, LiveRoom
+from signaling.live.performer import Performer
+from signaling.live.rooms import Rooms
+from signaling.media import Media, RoomEvent
+from signaling.metrics import Metrics
+from signaling.protocol import messages as wire
+from signaling.protocol.codes import ErrorCode
+from signaling.recording import Recordings
+from signaling.rooms import commands, consent
+from signaling.rooms.commands import Command
+from signaling.rooms.effects import may_negotiate
+from signaling.rooms.room import MediaHost, Room
+from signaling.store.port import Change, Store
+
+log = logging.getLogger(__name__)
+
+
+class Consultations:
+    """One for each process: `start` it, use it, `close` it.
+
+    Everything that changes a room raises `RoomUnknown`, `StoreUnavailable` and what the room says
+    (`RoomError`, `TokenError`); what SFU or recorder fail to do is made good later, except where
+    said.
+    """
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        store: Store,
+        metrics: Metrics,
+        control_secret: str,
+        spool: ArchiveSpool,
+    ) -> None:
+        self.node = node
+        self._store = store
+        self._metrics = metrics
+        self._errands = Errands()
+        self.rooms = Rooms(store, metrics, self._hosted)
+        self.media = Media(control_secret, self._heard, self._sfu_connected)
+        self.recordings = Recordings(
+            control_secret,
+            spool,
+            on_connected=self._recorder_connected,
+            on_failed=self._recording_failed,
+            on_pending=metrics.archives_pending.set,
+        )
+        self._performer = Performer(self.rooms, self.media, self.recordings, metrics)
+        self._unsaid: dict[tuple[str, str], str] = {}  # (consultation, connection) → participant
+        metrics.follow_rooms(lambda: (live.room for live in self.rooms.live()))
+
+    def start(self) -> None:
+        """Begin the work in the background."""
+        self.recordings.start()
+
+    async def close(self) -> None:
+        """Stop everything of ours; SFUs, recorder and store go on."""
+        await self.rooms.close()
+        await self._errands.close()
+        await self.media.close()
+        await self.recordings.close()
+
+    async def store_answers(self) -> bool:
+        """Whether rooms can be read and written now."""
+        try:
+            await self._store.nodes()
+        except StoreUnavailable:
+            return False
+        return True
+
+    async def create(self, room: Room) -> None:
+        """Keep a new consultation."""
+        await self.rooms.create(room)
+
+    async def read(self, room_id: str) -> Room:
+        """A consultation as it is now."""
+        live = self.rooms.get(room_id)
+        return live.room if live is not None else await self.rooms.read(room_id)
+
+    async def change(self, room_id: str, *commands_: Command) -> Change:
+        """Change a consultation, and carry out what follows from it."""
+        change = await self.rooms.change(room_id, *commands_)
+        self._observe(change)
+        await self._performer.perform(change)
+        return change
+
+    async def start_recording(self, room_id: str, command: commands.StartRecording) -> None:
+        """Start a recording. Raises `MediaUnavailable`, `RecorderDown`, `RecorderFull` too."""
+        await self._performer.start_recording(room_id, command)
+
+    async def attach(self, room_id: str, listener: Listener) -> None:
+        """Tell a new WebSocket what its person may see, from now on. Raises `RoomUnknown`."""
+        live = self.rooms.get(room_id) or self.rooms.enter(await self.rooms.read(room_id))
+        live.attach(listener)
+        self._background(self._performer.open(live), "open")
+
+    async def detach(self, room_id: str, listener: Listener) -> None:
+        """The WebSocket is gone; its session is away from now on."""
+        live = self.rooms.get(room_id)
+        if live is not None:
+            live.detach(listener.connection)
+        self._unsaid[room_id, listener.connection] = listener.participant
+        await self.say_unsaid()
+
+    async def say_unsaid(self) -> None:
+        """Tell the store of WebSockets that went while it could not be reached."""
+        for (room_id, connection), participant in tuple(self._unsaid.items()):
+            command = commands.Disconnect(participant=participant, connection=connection)
+            try:
+                await self.change(room_id, command)
+            except StoreUnavailable:
+                return
+            except SignalingError as error:
+                log.debug("disconnect not taken: %s", error.code.value)
+            self._unsaid.pop((room_id, connection), None)
+
+    async def negotiate(self, room_id: str, participant: str, offer: wire.Offer) -> wire.Answer:
+        """Answer an offer of somebody in the call.
+
+        Raises `RoomError` (not_admitted), `OfferRefused`, `MediaUnavailable`.
+        """
+        room = await self.read(room_id)
+        if not may_negotiate(room, participant):
+            raise RoomError(ErrorCode.NOT_ADMITTED)
+        return await self._performer.negotiate(room, participant, offer)
+
+    async def show(self, room_id: str, participant: str, view: wire.View) -> None:
+        """How somebody in the call draws their seats. Raises as `negotiate`."""
+        room = await self.read(room_id)
+        if not may_negotiate(room, participant):
+            raise RoomError(ErrorCode.NOT_ADMITTED)
+        await self._performer.show(room, participant, view)
+
+    async def reconcile(self, room_id: str) -> None:
+        """Make SFU and recorder be as the room says, and have lost media set up anew."""
+        anew = await self._performer.reconcile(room_id)
+        live = self.rooms.get(room_id)
+        if live is not None:
+            _renegotiate(live, anew)
+
+    def _observe(self, change: Change) -> None:
+        before = {person.id: person for person in change.before.participants}
+        for person in change.after.participants:
+            earlier = before.get(person.id)
+            if earlier is None or earlier.state != "waiting" or person.state != "admitted":
+                continue
+            if earlier.waiting_since is not None and person.presences:
+                waited_s = person.presences[-1].start - earlier.waiting_since
+                self._metrics.waiting_seconds.observe(max(0.0, waited_s))
+
+    def _heard(self, url: str, event: RoomEvent) -> None:
+        live = self.rooms.get(event.room)
+        if live is None or live.room.media is None or live.room.media.url != url:
+            return
+        if isinstance(event, TapEnded):
+            self._recording_failed(event.room, event.tap)
+        else:
+            live.hear(event)
+
+    def _sfu_connected(self, url: str) -> None:
+        for live in self.rooms.live():
+            if live.room.media is None or live.room.media.url == url:
+                self._background(self.reconcile(live.room.id), "reconcile")
+
+    def _recorder_connected(self) -> None:
+        for live in self.rooms.live():
+            if consent.running(live.room) is not None:
+                self._background(self._performer.resume_recording(live), "resume recording")
+
+    def _recording_failed(self, room_id: str, recording: str) -> None:
+        async def fail() -> None:
+            await self._performer.fail_recording(room_id, recording)
+
+        self._background(fail(), "fail recording")
+
+    def _hosted(self, live: LiveRoom, before: MediaHost | None) -> None:
+        async def open_there() -> None:
+            running = consent.running(live.room)
+            await self._performer.open(live)
+            if before is not None:
+                if running is not None:
+                    await self._performer.renew_recording(live.room)
+                _renegotiate(live, frozenset(each.participant for each in live.admitted()))
+
+        self._background(open_there(), "open")
+
+    def _background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        async def quiet() -> None:
+            try:
+                await work
+            except (RoomUnknown, StoreUnavailable) as error:
+                log.warning("%s: %s", name, error)
+            except SignalingError as error:
+                self._metrics.effect_failures.labels(name.replace(" ", "_")).inc()
+                log.warning("%s failed: %s", name, error)
+
+        if self._errands.run(quiet(), name) is None:
+            work.close()
+
+
+def _renegotiate(live: LiveRoom, participants: frozenset[str]) -> None:
+    for listener in live.admitted():
+        if listener.participant in participants:
+            listener.send(wire.MediaConnection(state="renegotiate"))

@@ -1,0 +1,173 @@
+"""One consultation as this process sees it: the newest room, and whom to tell about it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Protocol
+
+from sfu.control import messages as sfu
+from signaling.protocol import messages as wire
+from signaling.protocol.replies import Farewell
+from signaling.rooms.draft import find
+from signaling.rooms.room import Room
+from signaling.rooms.view import diff, farewell, view
+
+log = logging.getLogger(__name__)
+
+#: Above this, changes that come in a burst are told together: a view costs time for each person.
+_TOLD_AT_ONCE = 16
+_TOLD_TOGETHER_S = 0.1
+
+
+class Listener(Protocol):
+    """One WebSocket of this process. Both methods only queue; they never fail or wait."""
+
+    participant: str
+    connection: str
+
+    def send(self, message: wire.ServerMessage) -> None:
+        """Tell it something."""
+
+    def finish(self, why: Farewell) -> None:
+        """Say farewell and close."""
+
+
+class _Guest:
+    """A listener and the view that it has."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.seen: wire.Room | None = None
+
+
+class LiveRoom:
+    """Holds the newest `room`; whoever changes or follows it calls `take`.
+
+    `seatings`, `transports` and `speakers` are the SFU's last word, for one who comes back.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self._guests: dict[str, _Guest] = {}
+        self._later: asyncio.TimerHandle | None = None
+        self._seatings: dict[str, wire.Seating] = {}
+        self._transports: dict[str, wire.MediaConnection] = {}
+        self._speakers: wire.Speakers | None = None
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    def attach(self, listener: Listener) -> None:
+        """Tell a new WebSocket all that its person may see, and everything from now on."""
+        guest = _Guest(listener)
+        self._guests[listener.connection] = guest
+        self._tell(guest)
+        if not self._admitted(listener.participant):
+            return
+        for message in (
+            self._transports.get(listener.participant),
+            self._seatings.get(listener.participant),
+            self._speakers,
+        ):
+            if message is not None:
+                listener.send(message)
+
+    def detach(self, connection: str) -> None:
+        """The WebSocket is gone."""
+        self._guests.pop(connection, None)
+
+    def close(self) -> None:
+        """Nobody is here any more."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
+    def take(self, room: Room, *, even_older: bool = False) -> bool:
+        """Make `room` the newest unless a newer one is known; tells everyone what changed.
+
+        `even_older`: the store itself went back, so whatever it has is the newest.
+        """
+        if room.version <= self.room.version and not even_older:
+            return False
+        self.room = room
+        if len(self._guests) <= _TOLD_AT_ONCE:
+            self._tell_all()
+        elif self._later is None:
+            loop = asyncio.get_running_loop()
+            self._later = loop.call_later(_TOLD_TOGETHER_S, self._tell_all)
+        return True
+
+    def admitted(self) -> Iterator[Listener]:
+        """The WebSockets here of people who are in the call."""
+        for guest in tuple(self._guests.values()):
+            if self._admitted(guest.listener.participant):
+                yield guest.listener
+
+    def hear(self, event: sfu.PeerTransport | sfu.Seating | sfu.Speakers) -> None:
+        """Pass on an event of the room's SFU to those in the call whom it concerns."""
+        match event:
+            case sfu.PeerTransport():
+                connection = wire.MediaConnection(state=event.state)
+                self._transports[event.peer] = connection
+                self._send(connection, event.peer)
+            case sfu.Seating():
+                seating = wire.Seating(
+                    seats=tuple(_seated(seat) for seat in event.seats), wanted=event.wanted
+                )
+                self._seatings[event.peer] = seating
+                self._send(seating, event.peer)
+            case sfu.Speakers():
+                self._speakers = wire.Speakers(participants=tuple(event.peers))
+                self._send(self._speakers)
+
+    def forget_media(self) -> None:
+        """What the SFU said is void: it has another one now, or knows nothing any more."""
+        self._seatings.clear()
+        self._transports.clear()
+        self._speakers = None
+
+    def _send(self, message: wire.ServerMessage, participant: str = "") -> None:
+        for listener in self.admitted():
+            if participant in ("", listener.participant):
+                listener.send(message)
+
+    def _admitted(self, participant: str) -> bool:
+        return any(
+            person.id == participant and person.state == "admitted"
+            for person in self.room.participants
+        )
+
+    def _tell_all(self) -> None:
+        self._later = None
+        for guest in tuple(self._guests.values()):
+            try:
+                self._tell(guest)
+            except Exception:  # a fault of ours with one person must not cost the others
+                log.exception("a person of room %s was not told", self.room.id)
+
+    def _tell(self, guest: _Guest) -> None:
+        listener = guest.listener
+        why = farewell(self.room, listener.participant, listener.connection)
+        if why is not None and why not in ("ended", "expired"):
+            self._finish(listener, why)
+            return
+        person = find(self.room, listener.participant)
+        if person.session is not None and person.session.connection == listener.connection:
+            now_seen = view(self.room, listener.participant)
+            for message in diff(guest.seen, now_seen, listener.participant):
+                listener.send(message)
+            guest.seen = now_seen
+        if why is not None:
+            self._finish(listener, why)
+
+    def _finish(self, listener: Listener, why: Farewell) -> None:
+        self.detach(listener.connection)
+        listener.finish(why)
+
+
+def _seated(seat: sfu.SeatedSource | None) -> wire.Seated | None:
+    if seat is None:
+        return None
+    return wire.Seated(source=seat.source, participant=seat.peer, screen=seat.screen)

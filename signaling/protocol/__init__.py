@@ -1,0 +1,1 @@
+"""The wire protocol ``vtelehealth.v1``: messages, codec, error and close codes."""

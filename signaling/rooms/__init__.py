@@ -1,0 +1,1 @@
+"""The consultation: pure code, ``(room, command, now)`` in, a new room out."""

@@ -1,0 +1,67 @@
+"""How often one address may join: a bucket for each, forgotten when it is full again."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from signaling.session.limits import TokenBucket
+
+#: Above this many buckets the full ones are thrown away; an attack cannot grow the table forever.
+_MAX_BUCKETS = 10_000
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class JoinLimiter:
+    """Lets `per_minute` joins a minute through for each address, and as many at once."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def take(self, address: str, now: float) -> bool:
+        """Count a join. False when there were too many from there."""
+        bucket = self._buckets.get(address)
+        if bucket is None:
+            if len(self._buckets) >= _MAX_BUCKETS:
+                self._forget(now)
+            bucket = TokenBucket(self._per_minute / 60.0, float(self._per_minute), now)
+            self._buckets[address] = bucket
+        return bucket.take(now)
+
+    def _forget(self, now: float) -> None:
+        kept = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now)}
+        # All in use: the oldest go, which costs them a fresh allowance and us no memory.
+        self._buckets = dict(list(kept.items())[-_MAX_BUCKETS // 2 :])
+
+
+def client_address(request: web.Request, trusted_proxies: Sequence[Network]) -> str:
+    """Who asks, for limits: an IPv4 address, or the /64 that one IPv6 subscriber holds.
+
+    Behind a trusted proxy it is the last address in X-Forwarded-For that is not a proxy's own.
+    """
+    hops = [request.remote or ""]
+    hops += reversed(request.headers.get("X-Forwarded-For", "").replace(" ", "").split(","))
+    for hop in hops:
+        try:
+            address = ipaddress.ip_address(hop)
+        except ValueError:
+            break
+        if not any(address in network for network in trusted_proxies):
+            return _subscriber(address)
+    return _subscriber_of(request.remote)
+
+
+def _subscriber_of(text: str | None) -> str:
+    try:
+        return _subscriber(ipaddress.ip_address(text or ""))
+    except ValueError:
+        return ""
+
+
+def _subscriber(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)

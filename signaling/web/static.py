@@ -1,0 +1,74 @@
+"""The web client's files, from one directory read at start: no path of a request reaches the disk.
+
+They are few and small, so they stay in memory with an entity tag each (RFC 9110 §8.8.3); a browser
+asks each time whether it has the newest (``no-cache``), so an update needs no second reload.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".mp3": "audio/mpeg",
+    ".ogg": "audio/ogg",
+    ".webmanifest": "application/manifest+json",
+}
+_TEXT = ("text/", "application/json", "image/svg")
+#: What is in the client's directory but not for browsers.
+_NOT_SERVED = {"test", "node_modules", "tsconfig.json", "jsconfig.json", "package.json"}
+_LARGEST_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class _File:
+    body: bytes
+    content_type: str
+    etag: str
+
+
+class StaticFiles:
+    """The files below `directory`, by URL path; ``/`` is ``index.html``."""
+
+    def __init__(self, directory: Path) -> None:
+        self._files: dict[str, _File] = {}
+        for path in sorted(directory.rglob("*")):
+            relative = path.relative_to(directory)
+            if set(relative.parts) & _NOT_SERVED or any(p.startswith(".") for p in relative.parts):
+                continue
+            content_type = _TYPES.get(path.suffix)
+            if content_type and path.is_file() and path.stat().st_size <= _LARGEST_BYTES:
+                self._files["/" + relative.as_posix()] = _read(path, content_type)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer a GET or HEAD with the file of that path, or 304, or 404."""
+        path = request.path
+        file = self._files.get("/index.html" if path == "/" else path)
+        if file is None:
+            raise web.HTTPNotFound
+        headers = {"ETag": f'"{file.etag}"', "Cache-Control": "no-cache"}
+        known = {tag.value for tag in request.if_none_match or ()}
+        if known & {file.etag, "*"}:
+            return web.Response(status=304, headers=headers)
+        charset = "utf-8" if file.content_type.startswith(_TEXT) else None
+        response = web.Response(
+            body=file.body, content_type=file.content_type, charset=charset, headers=headers
+        )
+        response.enable_compression()
+        return response
+
+
+def _read(path: Path, content_type: str) -> _File:
+    body = path.read_bytes()
+    return _File(body, content_type, hashlib.sha256(body).hexdigest()[:32])
