@@ -1,0 +1,175 @@
+/**
+ * Puts the page together: store, session, devices, call, view.
+ */
+
+import { Call } from './call.js';
+import { chooseLanguage, language, t } from './i18n/index.js';
+import { choices, keepChoices } from './keep.js';
+import { Devices } from './media/devices.js';
+import { chime } from './media/sound.js';
+import { notices } from './notices.js';
+import { Session } from './session.js';
+import { may, queue, screenOf, self } from './state.js';
+import { INITIAL, Store } from './store.js';
+import { AppView, pageOf } from './views/app.js';
+import { fullName } from './views/people_words.js';
+import { keepAwake } from './wake_lock.js';
+
+/** @typedef {import('./store.js').App} App */
+
+/** From this width on, people and call stand beside each other. */
+const WIDE_PX = 900;
+
+chooseLanguage(choices().language ?? 'vi');
+const store = new Store({ ...INITIAL, language: language() });
+const socket = new URL('/v1/ws', location.href);
+socket.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+socket.hash = '';
+const session = new Session(store, socket.href);
+const devices = new Devices(store);
+/** @type {readonly import('./media/peer.js').Seat[]} */
+let seats = [];
+
+const root = /** @type {HTMLElement} */ (document.getElementById('app'));
+const view = new AppView(root, { store, session, devices, seats: () => seats }, { onLanguage: switchLanguage });
+const call = new Call({
+  store,
+  session,
+  devices,
+  onSeats: (now) => {
+    seats = [...now];
+    draw();
+  },
+  onError: (error) => view.complain(error),
+});
+
+function switchLanguage() {
+  chooseLanguage(language() === 'vi' ? 'en' : 'vi');
+  keepChoices({ language: language() });
+  store.set({ language: language() });
+  view.speak();
+}
+
+let drawing = false;
+
+/** Many changes of one moment are drawn once. */
+function draw() {
+  if (drawing) return;
+  drawing = true;
+  queueMicrotask(() => {
+    drawing = false;
+    view.update(store.get());
+    document.title = title(store.get());
+  });
+}
+
+/** @param {App} app */
+function title(app) {
+  const page = pageOf(app);
+  const name = app.room.consultation?.title ?? t('product');
+  if (page === 'nolink' || page === 'failure' || page === 'connecting') return t('product');
+  const held = page === 'waiting' && self(app.room)?.state === 'held';
+  const waiting = page === 'call' && may(app.room, 'admit') ? queue(app.room).length : 0;
+  const count = waiting > 0 ? `${t('title.waiting_people', { n: waiting })} ` : '';
+  return `${count}${t(held ? 'title.held' : `title.${page}`)} – ${name}`;
+}
+
+/**
+ * @param {App} app
+ * @param {App} before
+ */
+function follow(app, before) {
+  if (app.room === before.room) return;
+  for (const { text, about, loud, ring } of notices(before.room, app.room)) {
+    const words = t(text, about === null ? {} : { name: fullName(about) });
+    if (loud) view.tell(words);
+    else view.say(words);
+    if (ring) {
+      chime();
+      navigator.vibrate?.([200, 100, 200]);
+    }
+  }
+  countUnread(app, before);
+  const screen = screenOf(app.room);
+  if (screen !== screenOf(before.room)) enter(screen, app);
+  else if (may(app.room, 'speak') && !may(before.room, 'speak')) void openDevices(app);
+}
+
+/**
+ * @param {App} app
+ * @param {App} before
+ */
+function countUnread(app, before) {
+  const known = new Set(before.room.chat.map(({ id }) => id));
+  const fresh = app.room.chat.filter(
+    ({ id, participant }) => !known.has(id) && participant !== app.room.me?.participant,
+  );
+  const newest = fresh[fresh.length - 1];
+  // The whole chat that comes with being admitted is not news.
+  if (newest === undefined || app.panel === 'chat' || screenOf(before.room) !== 'call') return;
+  store.set({ unread: app.unread + fresh.length });
+  view.tell(t('chat.new_from', { name: newest.name }));
+}
+
+/**
+ * @param {import('./state.js').Screen} screen
+ * @param {App} app
+ */
+function enter(screen, app) {
+  keepAwake(screen === 'waiting' || screen === 'call');
+  if (screen === 'ended' || screen === 'connecting') void devices.close();
+  else void openDevices(app);
+  const opensPeople = screen === 'call' && may(app.room, 'admit') && innerWidth >= WIDE_PX;
+  store.set({ panel: opensPeople ? 'people' : null, pinned: null, unread: 0 });
+}
+
+/** @param {App} app */
+async function openDevices(app) {
+  if (may(app.room, 'speak')) await devices.open();
+}
+
+store.listen((app, before) => {
+  follow(app, before);
+  call.sync();
+  const { media } = app.room;
+  if (media !== null && media !== before.room.media) call.heard(media);
+  draw();
+});
+devices.listen(() => {
+  call.sync();
+  draw();
+});
+for (const event of ['pointerdown', 'keydown']) {
+  addEventListener(event, () => store.get().sound_blocked && view.enableSound(), true);
+}
+for (const event of ['online', 'pageshow', 'focus']) addEventListener(event, () => session.nudge());
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') session.nudge();
+});
+addEventListener('hashchange', () => void session.enter(location.hash));
+// Words such as "waiting for 3 minutes" grow older without any message.
+setInterval(draw, 20_000);
+
+/**
+ * For tests and support: what the page believes, without secrets. Read only.
+ */
+Object.defineProperty(window, 'vtelehealth', {
+  value: Object.freeze({
+    /** @returns {RTCPeerConnection | null} */
+    pc: () => call.pc,
+    /** @returns {object} */
+    state: () => {
+      const { room, ...app } = store.get();
+      const me = room.me && { ...room.me, session: undefined, ice_servers: undefined };
+      return structuredClone({
+        ...app,
+        devices: { ...app.devices, known: app.devices.known.length },
+        room: { ...room, me },
+        page: pageOf(store.get()),
+      });
+    },
+  }),
+});
+
+session.enter(location.hash);
+draw();

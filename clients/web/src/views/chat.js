@@ -1,0 +1,100 @@
+/**
+ * The chat of the call.
+ */
+
+import { el, Rows, setText, show } from '../dom.js';
+import { clock, t } from '../i18n/index.js';
+import { icon } from '../icons.js';
+import { CHAT_LIMIT_CHARS } from '../protocol.js';
+import { may } from '../state.js';
+
+/** @typedef {import('./context.js').Context} Context */
+/** @typedef {import('./context.js').View} View */
+/** @typedef {import('../protocol.js').ChatLine} ChatLine */
+
+/** @implements {View} */
+export class ChatPanel {
+  #input;
+  #form;
+  #rows;
+  #log;
+  #empty = el('p', { class: 'muted chat-empty', text: 'chat.empty' });
+  #count = 0;
+
+  /** @param {Context} context */
+  constructor({ store, session, ask }) {
+    this.#log = el('ol', { class: 'chat-log', testid: 'chat-log', role: 'log', label: 'chat.title' });
+    this.#rows = new Rows(
+      this.#log,
+      (/** @type {ChatLine} */ line) => `${line.participant}/${line.id}`,
+      (line) => lineRow(line, line.participant === store.get().room.me?.participant),
+    );
+    this.#input = el('textarea', {
+      testid: 'chat-input',
+      rows: 1,
+      maxlength: CHAT_LIMIT_CHARS,
+      label: 'chat.placeholder',
+      placeholder: 'chat.placeholder',
+      on: {
+        keydown: (/** @type {KeyboardEvent} */ event) => {
+          // Vietnamese is typed with an input method: its Enter ends a word, not the message.
+          if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+          event.preventDefault();
+          this.#form.requestSubmit();
+        },
+      },
+    });
+    const submit = (/** @type {Event} */ event) => {
+      event.preventDefault();
+      const text = this.#input.value.trim();
+      if (text === '') return;
+      this.#input.value = '';
+      const sent = session.chat(text);
+      ask(sent);
+      sent.catch(() => {
+        if (this.#input.value === '') this.#input.value = text;
+      });
+    };
+    this.#form = el(
+      'form',
+      { class: 'chat-form', on: { submit } },
+      this.#input,
+      el(
+        'button',
+        { class: 'icon-button send', type: 'submit', testid: 'chat-send', label: 'chat.send' },
+        icon('send'),
+      ),
+    );
+    this.element = el('div', { class: 'chat' }, this.#empty, this.#log, this.#form);
+  }
+
+  /** @param {import('../store.js').App} app */
+  update({ room }) {
+    show(this.#empty, room.chat.length === 0);
+    show(this.#form, may(room, 'chat'));
+    const atEnd = this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < 60;
+    this.#rows.update(room.chat);
+    if (room.chat.length !== this.#count && (atEnd || this.#count === 0)) {
+      this.#log.scrollTop = this.#log.scrollHeight;
+    }
+    this.#count = room.chat.length;
+  }
+}
+
+/**
+ * @param {ChatLine} line
+ * @param {boolean} own
+ * @returns {import('../dom.js').Row<ChatLine>}
+ */
+function lineRow(line, own) {
+  const who = el('span', { class: 'chat-who' });
+  const time = el('time', { class: 'chat-time' });
+  const text = el('p', { class: 'chat-text' }, line.text);
+  return {
+    element: el('li', { class: own ? 'chat-line own' : 'chat-line' }, el('div', { class: 'chat-head' }, who, time), text),
+    update(now) {
+      setText(who, own ? t('you') : now.name);
+      setText(time, clock(now.at));
+    },
+  };
+}

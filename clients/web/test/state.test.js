@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { notices } from '../src/notices.js';
+import { consentAsked, EMPTY, hosts, inState, may, queue, reduce, screenOf, self } from '../src/state.js';
+import { joined, participant, recording, room } from './messages.js';
+
+const run = (...messages) => messages.reduce(reduce, EMPTY);
+const as = (state, more) => run(joined('me'), room([participant('me', state, more)]));
+
+for (const [state, screen] of Object.entries({
+  invited: 'lobby',
+  knocking: 'lobby',
+  waiting: 'waiting',
+  held: 'waiting',
+  admitted: 'call',
+  left: 'ended',
+  removed: 'ended',
+})) {
+  test(`${state} looks at the ${screen}`, () => assert.equal(screenOf(as(state)), screen));
+}
+
+test('before the room is told, one is connecting', () => {
+  assert.equal(screenOf(EMPTY), 'connecting');
+  assert.equal(screenOf(run(joined('me'))), 'connecting');
+});
+
+test('ended shows the end, whatever one was; joining again forgets it', () => {
+  const over = reduce(as('admitted'), { type: 'ended', reason: 'left', text: { vi: '', en: '' } });
+  assert.equal(screenOf(over), 'ended');
+  assert.equal(screenOf(reduce(over, joined('me'))), 'call');
+});
+
+test('admitted, held, returned: seats and speakers exist only in the call', () => {
+  const seated = { source: 'a/camera', participant: 'a', screen: false };
+  const inCall = [{ type: 'seating', seats: [seated], wanted: 1 }, { type: 'speakers', participants: ['a'] }].reduce(
+    reduce,
+    as('admitted'),
+  );
+  assert.deepEqual(inCall.seats, [seated]);
+  const held = reduce(inCall, room([participant('me', 'held')]));
+  assert.deepEqual([held.seats, held.speakers, held.wanted], [[], [], 0]);
+  const heldByRow = reduce(inCall, participant('me', 'held'));
+  assert.deepEqual(heldByRow.seats, []);
+});
+
+test('a new room replaces all that was known', () => {
+  const before = run(joined('me'), room([participant('me'), participant('old')]));
+  const after = reduce(before, room([participant('me'), participant('new')]));
+  assert.deepEqual(Object.keys(after.people), ['me', 'new']);
+});
+
+test('a participant replaces the row of the same id; a hidden one is forgotten', () => {
+  const known = run(joined('me'), room([participant('me'), participant('a', 'waiting')]));
+  const changed = reduce(known, participant('a', 'admitted'));
+  assert.equal(changed.people.a.state, 'admitted');
+  assert.equal(reduce(changed, { type: 'participant_hidden', id: 'a' }).people.a, undefined);
+});
+
+test('a chat line told twice stands once, and lines stand in order of time', () => {
+  const line = (id, at, text = id) => ({ type: 'chat_line', id, participant: 'a', name: 'A', at, text });
+  const state = [line('2', 20), line('1', 10), line('2', 20, 'again')].reduce(reduce, as('admitted'));
+  assert.deepEqual(
+    state.chat.map(({ text }) => text),
+    ['1', 'again'],
+  );
+});
+
+test('messages that answer requests change nothing', () => {
+  const state = as('admitted');
+  for (const message of [
+    { type: 'done', ref: 'c1' },
+    { type: 'pong', ref: '', at: 1 },
+    { type: 'error', ref: 'c1', code: 'internal', text: { vi: '', en: '' } },
+  ]) {
+    assert.equal(reduce(state, message), state);
+  }
+});
+
+test('the queue is in order of place and leaves oneself out', () => {
+  const state = run(
+    joined('me'),
+    room([
+      participant('me', 'waiting', { place: 1 }),
+      participant('c', 'waiting', { place: 3 }),
+      participant('b', 'waiting', { place: 2 }),
+      participant('d', 'admitted'),
+    ]),
+  );
+  assert.deepEqual(
+    queue(state).map(({ id }) => id),
+    ['b', 'c'],
+  );
+  assert.deepEqual(
+    inState(state, 'admitted').map(({ id }) => id),
+    ['d'],
+  );
+  assert.equal(self(state)?.place, 1);
+});
+
+test('hosts are the clinicians, the treating one first, never the removed', () => {
+  const state = run(
+    joined('me'),
+    room([
+      participant('n', 'invited', { role: 'nurse' }),
+      participant('t', 'invited', { role: 'treating_clinician' }),
+      participant('x', 'removed', { role: 'treating_clinician' }),
+      participant('p', 'admitted'),
+    ]),
+  );
+  assert.deepEqual(
+    hosts(state).map(({ id }) => id),
+    ['t', 'n'],
+  );
+});
+
+test('permissions are those told in joined', () => {
+  assert.ok(may(as('admitted'), 'speak'));
+  assert.ok(!may(as('admitted'), 'end'));
+  assert.ok(!may(EMPTY, 'speak'));
+});
+
+for (const [policy, role, asked] of [
+  ['none', 'patient', false],
+  ['patient', 'patient', true],
+  ['patient', 'guardian', true],
+  ['patient', 'treating_clinician', false],
+  ['everyone', 'treating_clinician', true],
+]) {
+  test(`policy ${policy} asks a ${role}: ${asked}`, () => {
+    const state = run(joined('me', { role }), room([participant('me')], { recording: recording({ policy }) }));
+    assert.equal(consentAsked(state), asked);
+  });
+}
+
+test('admission and hold ring; a recording that stops says why', () => {
+  assert.equal(notices(as('waiting'), as('admitted'))[0].ring, true);
+  assert.equal(notices(as('admitted'), as('held'))[0].text, 'waiting.held');
+  const on = reduce(as('admitted'), recording({ state: 'on' }));
+  const off = reduce(on, recording({ stop_reason: 'consent_withdrawn' }));
+  assert.deepEqual(
+    notices(on, off).map(({ text }) => text),
+    ['recording.stopped_consent'],
+  );
+});
+
+test('somebody new in the queue rings once, and not while one is in the lobby oneself', () => {
+  const before = run(joined('me'), room([participant('me')]));
+  const after = reduce(before, participant('a', 'waiting', { place: 1 }));
+  assert.deepEqual(
+    notices(before, after).map(({ text, ring }) => [text, ring]),
+    [['people.is_waiting', true]],
+  );
+  assert.deepEqual(notices(after, reduce(after, participant('a', 'waiting', { place: 1 }))), []);
+  assert.deepEqual(notices(as('knocking'), reduce(as('knocking'), participant('a', 'waiting'))), []);
+});
