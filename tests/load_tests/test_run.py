@@ -1,0 +1,45 @@
+"""Small runs against the real server, as an operator starts them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from tests.support.servers import ROOT
+
+
+async def run(*arguments: str) -> tuple[int, dict[str, Any]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "load_tests", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, json.loads(output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "participants", "packets_in_per_s", "packets_out_per_s"),
+    [
+        (("one_to_one", "--calls", "1"), 2, 400, 400),
+        (("room", "--senders", "2", "--receivers", "2", "--video-packets", "90"), 4, 280, 840),
+    ],
+)
+async def test_a_run_loses_nothing_and_tells_what_it_measured(
+    arguments: tuple[str, ...], participants: int, packets_in_per_s: int, packets_out_per_s: int
+) -> None:
+    code, figures = await run(*arguments, "--seconds", "2")
+    assert code == 0, figures
+    assert figures["configuration"]["participants"] == participants
+    assert figures["packets_in_per_s"] == pytest.approx(packets_in_per_s, rel=0.1)
+    assert figures["packets_out_per_s"] == pytest.approx(packets_out_per_s, rel=0.1)
+    assert figures["expected_packets"] == pytest.approx(2 * packets_out_per_s, rel=0.1)
+    assert figures["loss"] < 0.001
+    assert figures["sfu_cpu_us_per_packet_out"] > 0
+    assert figures["memory_bytes_per_participant"]["sfu"] > 0
+    assert figures["join_ms"]["connected"]["count"] == participants
+    assert figures["decodable_ms"]["video"]["max"] > 0
+    assert figures["one_way_ms"]["p50"] > 0
