@@ -32,11 +32,11 @@ $(VENV)/bin/pip:
 	deploy/setup/venv.sh $(PYTHON) $(VENV)
 
 $(VENV)/run.stamp: pyproject.toml $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --editable .
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --editable ".[dev]"
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable ".[dev]"
 	@touch $@ $(VENV)/run.stamp
 
 $(VENV)/system.stamp: deploy/setup/test-packages.txt deploy/setup/system.sh

@@ -1,4 +1,7 @@
-"""What other packages may import of the recorder: its control protocol and a client of it."""
+"""What other packages may import of the recorder: its control protocol and a client of it.
+
+`dossier` is the module of the types that its commands carry.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from recorder.control.messages import (
     StartRecording,
     StopRecording,
 )
+from recorder.record import dossier
 
 __all__ = [
     "Answers",
@@ -34,4 +38,5 @@ __all__ = [
     "RecordingState",
     "StartRecording",
     "StopRecording",
+    "dossier",
 ]
