@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 from collections.abc import Callable
 
-import aiohttp
 import msgspec
 
+from sfu.control.connection import ConnectionLost, ControlConnection
 from sfu.control.messages import (
     Answers,
     Commands,
@@ -23,14 +20,7 @@ from sfu.errors import SfuFailure, SfuUnavailable
 
 __all__ = ["SfuClient", "SfuFailure", "SfuUnavailable"]
 
-log = logging.getLogger(__name__)
-
-_FIRST_RETRY_S = 0.1
-_LAST_RETRY_S = 2.0
-_CONNECT_TIMEOUT_S = 5.0
 _ANSWER_TIMEOUT_S = 5.0
-#: The SFU sends `Load` once a second; three missed ones mean that it is gone.
-_SIGN_OF_LIFE_S = 3.0
 #: The largest answer is a room's statistics: some 150 bytes for each of its legs.
 _MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
@@ -40,9 +30,9 @@ _decoder: msgspec.json.Decoder[Answers | Events] = msgspec.json.Decoder(Answers 
 class SfuClient:
     """Speaks to one SFU at `url` (``ws://host:port/control``).
 
-    Call `start` once, then `request` as often as needed, then `close`. `on_state` is called with
-    True after each connect and False after each loss; after True the owner opens its rooms again.
-    `on_event` gets each event. Both are called in the event loop and must return at once.
+    Call `start` once, then `request` as often as needed, then `close`. After `on_state(True)` the
+    owner opens its rooms again. `on_event` and `on_state` are called in the event loop and must
+    return at once.
     """
 
     def __init__(
@@ -52,126 +42,34 @@ class SfuClient:
         on_event: Callable[[Events], None],
         on_state: Callable[[bool], None],
     ) -> None:
-        self._url = url
-        self._secret = secret
-        self._on_event = on_event
-        self._on_state = on_state
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._answers: dict[int, asyncio.Future[Answers | None]] = {}
-        self._next_id = 1
-        self._task: asyncio.Task[None] | None = None
+        self._connection: ControlConnection[Answers, Events] = ControlConnection(
+            url,
+            secret,
+            peer="SFU",
+            decoder=_decoder,
+            answers=(Reply, Negotiated, Statistics, Failure),
+            answer_timeout_s=_ANSWER_TIMEOUT_S,
+            max_message_bytes=_MAX_MESSAGE_BYTES,
+            on_event=on_event,
+            on_state=on_state,
+        )
+        self.start = self._connection.start
+        self.close = self._connection.close
 
     @property
     def connected(self) -> bool:
         """Whether a request would be sent now."""
-        return self._socket is not None
-
-    async def start(self) -> None:
-        """Begin to connect; returns at once. `on_state(True)` tells when it has."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._stay_connected(), name="sfu-client")
-
-    async def close(self) -> None:
-        """Disconnect for good; requests that wait raise `SfuUnavailable`."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        return self._connection.connected
 
     async def request(self, command: Commands) -> Reply | Negotiated | Statistics:
         """Send `command` under a fresh id and wait for its answer.
 
         Raises `SfuFailure` when the SFU refuses, `SfuUnavailable` when there is no answer.
         """
-        socket = self._socket
-        if socket is None:
-            raise SfuUnavailable("not connected to the SFU")
-        number = self._next_id
-        self._next_id += 1
-        text = msgspec.json.encode(msgspec.structs.replace(command, id=number)).decode()
-        waiting: asyncio.Future[Answers | None] = asyncio.get_running_loop().create_future()
-        self._answers[number] = waiting
         try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-                await socket.send_str(text)
-                answer = await waiting
-        except TimeoutError as error:
-            raise SfuUnavailable("the SFU did not answer in time") from error
-        except (ConnectionError, aiohttp.ClientError) as error:
-            raise SfuUnavailable("the connection to the SFU was lost") from error
-        finally:
-            self._answers.pop(number, None)
-        if answer is None:
-            raise SfuUnavailable("the connection to the SFU was lost")
+            answer = await self._connection.request(command)
+        except ConnectionLost as error:
+            raise SfuUnavailable(str(error)) from error
         if isinstance(answer, Failure):
             raise SfuFailure(answer.code, answer.detail)
         return answer
-
-    async def _stay_connected(self) -> None:
-        headers = {"Authorization": f"Bearer {self._secret}"}
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
-        retry_s = _FIRST_RETRY_S
-        async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
-            while True:
-                try:
-                    async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                        socket = await session.ws_connect(
-                            self._url, max_msg_size=_MAX_MESSAGE_BYTES
-                        )
-                except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                    log.debug("SFU not reached: %s", type(error).__name__)
-                else:
-                    retry_s = _FIRST_RETRY_S
-                    await self._serve(socket)
-                await asyncio.sleep(retry_s)
-                retry_s = min(retry_s * 2, _LAST_RETRY_S)
-
-    async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket = socket
-        self._tell_state(True)
-        try:
-            await self._read(socket)
-        finally:
-            self._socket = None
-            for number in tuple(self._answers):
-                self._answer(number, None)
-            self._tell_state(False)
-            await socket.close()
-
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        while True:
-            try:
-                message = await socket.receive(timeout=_SIGN_OF_LIFE_S)
-            except TimeoutError:
-                log.warning("no sign of life from the SFU")
-                return
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                return
-            self._take(message.data)
-
-    def _take(self, text: str) -> None:
-        try:
-            message = _decoder.decode(text)
-        except msgspec.MsgspecError:
-            log.warning("the SFU sent a message that is not of its protocol")
-            return
-        if isinstance(message, Reply | Negotiated | Statistics | Failure):
-            self._answer(message.id, message)
-            return
-        try:
-            self._on_event(message)
-        except Exception:
-            log.exception("the owner of the SFU client failed on an event")
-
-    def _answer(self, number: int, answer: Answers | None) -> None:
-        """Wake the request `number`; None tells it that the connection is gone."""
-        waiting = self._answers.get(number)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(answer)
-
-    def _tell_state(self, connected: bool) -> None:
-        try:
-            self._on_state(connected)
-        except Exception:
-            log.exception("the owner of the SFU client failed on a change of state")
