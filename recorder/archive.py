@@ -42,6 +42,7 @@ from recorder.manifest import (
 )
 from recorder.metrics import Metrics
 from recorder.muxer import MuxedRecording, mux_in_process
+from recorder.record.barred import barred
 from recorder.record.dossier import Dossier
 from recorder.record.fhir import ArchivedFile, DossierError, Systems, bundle
 from recorder.record.outbox import Outbox
@@ -179,9 +180,10 @@ class ArchiveJob:
         journal = self._archive.workspace.journal(row)
         if not journal.exists():
             return MuxedRecording(recording=row.recording, origin=None, ended=False, tracks=())
+        never = barred(self._dossier, row.recording)
         for _ in range(_MUX_ATTEMPTS):
             try:
-                return await mux_in_process(journal, self._directory / TRACKS)
+                return await mux_in_process(journal, self._directory / TRACKS, never)
             except MuxError as error:
                 log.error("recording %s could not be muxed: %s", row.recording, error)
         self._complain("recording", row.recording)

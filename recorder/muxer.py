@@ -17,6 +17,7 @@ import errno
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,7 @@ from recorder.errors import JournalError, MuxError
 from recorder.media.depacketize import Frame, depacketizer
 from recorder.media.reorder import Ordered, Packet, Reorder
 from recorder.media.timeline import Stamper, Survey, Timeline, TrackClock, unwrapped
+from recorder.record.barred import Barred
 from recorder.track_file import TrackFile
 from sfu.control.tap import (
     Record,
@@ -217,11 +219,11 @@ def _opened(record: Record) -> TrackOpened | None:
     return track if track.clock_rate > 0 else None
 
 
-def mux(path: Path, directory: Path) -> MuxedRecording:
+def mux(path: Path, directory: Path, barred: Sequence[Barred] = ()) -> MuxedRecording:
     """Write the files of a recording into `directory` (which exists).
 
-    Each appears whole and on the disk, or not at all. Raises `JournalError`, and OSError when the
-    disk is full or fails.
+    Each appears whole and on the disk, or not at all. What is `barred` is in none of them. Raises
+    `JournalError`, and OSError when the disk is full or fails.
     """
     header = journal.read_header(path)
     timeline, tracks, ended = survey(path)
@@ -238,7 +240,8 @@ def mux(path: Path, directory: Path) -> MuxedRecording:
             file = TrackFile(track, directory, stem)
             working[number] = _TrackMux(number, track, timeline.tracks[number], origin_ns, file)
         elif record.kind is RecordKind.RTP and number in working:
-            working[number].take(record)
+            if not any(each.holds(track.peer, record.arrival_ns) for each in barred):
+                working[number].take(record)
         elif record.kind is RecordKind.CLOSE and number in working:
             done[number] = working.pop(number).finish()
     done.update((number, one.finish()) for number, one in working.items())
@@ -250,7 +253,9 @@ def mux(path: Path, directory: Path) -> MuxedRecording:
     )
 
 
-async def mux_in_process(path: Path, directory: Path) -> MuxedRecording:
+async def mux_in_process(
+    path: Path, directory: Path, barred: Sequence[Barred] = ()
+) -> MuxedRecording:
     """Run `mux` in a process of its own; it is ended when this is cancelled.
 
     Raises `MuxError` when the process fails, OSError when the disk does.
@@ -261,12 +266,12 @@ async def mux_in_process(path: Path, directory: Path) -> MuxedRecording:
         "recorder.muxer",
         str(path),
         str(directory),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        answer, complaint = await process.communicate()
+        answer, complaint = await process.communicate(msgspec.json.encode(barred))
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -281,12 +286,14 @@ async def mux_in_process(path: Path, directory: Path) -> MuxedRecording:
 
 
 def main(arguments: list[str]) -> int:
-    """The process: journal and directory in, JSON out; on failure a code and a line on stderr."""
+    """The process: journal and directory as arguments, what is barred as JSON on standard input,
+    JSON out; on failure a code and a line on stderr."""
     os.nice(10)
     av.logging.set_level(av.logging.PANIC)
     path, directory = (Path(argument) for argument in arguments)
+    barred = msgspec.json.decode(sys.stdin.buffer.read(), type=tuple[Barred, ...])
     try:
-        muxed = mux(path, directory)
+        muxed = mux(path, directory, barred)
     except JournalError as error:
         sys.stderr.write(f"{error}\n")
         return _EXIT_JOURNAL

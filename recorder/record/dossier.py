@@ -107,9 +107,10 @@ class TimelineEntry(Row, frozen=True, kw_only=True):
 
 
 class Dossier(Row, frozen=True, kw_only=True):
-    """All that signalling knows of one consultation."""
+    """All that signalling knows of one consultation; one of a higher `version` is newer."""
 
     consultation: str
+    version: int = 0
     mode: Mode
     title: str
     facility: Facility

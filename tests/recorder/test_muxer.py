@@ -12,6 +12,7 @@ import pytest
 from recorder.errors import MuxError
 from recorder.journal import Header, Journal
 from recorder.muxer import MuxedRecording, MuxedTrack, mux, mux_in_process
+from recorder.record.barred import Barred
 from sfu.control.tap import Record, RecordKind
 from tests.recorder.tracks import (
     SECOND_NS,
@@ -264,3 +265,31 @@ async def test_process__same_result_and_typed_failure(tmp_path: Path) -> None:
         await mux_in_process(broken, directory)
     with pytest.raises(OSError, match="disk"):
         await mux_in_process(journal, tmp_path / "missing")
+
+
+def test_what_is_barred_is_in_no_file(tmp_path: Path) -> None:
+    tape = Tape()
+    for number, peer in ((1, "peer1"), (2, "peer2")):
+        tape.open(number, "opus", peer)
+        tape.play(number, opus_frames(200), "opus", frame_s=0.02)
+    tape.end(START_NS + 5 * SECOND_NS)
+    journal, directory = written(tmp_path, tape.in_order_of_arrival())
+    after_two = Barred("peer1", START_NS + 2 * SECOND_NS, None)
+    for_everyone = Barred("", START_NS + 3 * SECOND_NS, None)
+    recording = mux(journal, directory, (after_two, for_everyone))
+    ends = {track.peer: play(directory / track.file).end_s for track in recording.tracks}
+    assert ends["peer1"] == pytest.approx(2.0, abs=0.05)
+    assert ends["peer2"] == pytest.approx(3.0, abs=0.05)
+
+
+async def test_what_is_barred_reaches_the_process(tmp_path: Path) -> None:
+    tape = Tape()
+    tape.open(1, "opus")
+    tape.play(1, opus_frames(200), "opus", frame_s=0.02)
+    tape.end(START_NS + 5 * SECOND_NS)
+    journal, directory = written(tmp_path, tape.in_order_of_arrival())
+    gap = Barred("peer1", START_NS + SECOND_NS, START_NS + 2 * SECOND_NS)
+    whole = await mux_in_process(journal, directory)
+    less = await mux_in_process(journal, directory, (gap,))
+    assert only(whole).packets == 200
+    assert only(less).packets == 150
