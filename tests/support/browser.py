@@ -34,6 +34,11 @@ class Look:
     width_px: int = 1280
     height_px: int = 800
 
+    @property
+    def name(self) -> str:
+        """Of the files with picture and sound."""
+        return f"{self.shade}-{self.tone_hz:.0f}"
+
 
 CLINICIAN = Look(shade=60, tone_hz=440)
 CITIZEN = Look(shade=120, tone_hz=1000)
@@ -50,9 +55,8 @@ async def playwright() -> AsyncIterator[Playwright]:
 
 async def launch(driver: Playwright, look: Look, directory: Path) -> Browser:
     """A browser of its own (devices belong to the process); the caller closes it."""
-    name = f"{look.shade}-{look.tone_hz:.0f}"
-    camera = directory / f"{name}.y4m"
-    microphone = directory / f"{name}.wav"
+    camera = directory / f"{look.name}.y4m"
+    microphone = directory / f"{look.name}.wav"
     if not camera.exists():
         write_camera(camera, look.shade)
         write_microphone(microphone, look.tone_hz)
