@@ -9,4 +9,4 @@ done <"$1"
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 apt-get update -qq
 # The tests start their own servers; nothing may start as a service of the machine.
-RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
