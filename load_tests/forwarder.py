@@ -64,6 +64,7 @@ class Keys:
         self.protect_rtcp = outbound.protect_rtcp
         self.unprotect = inbound.unprotect
         self.unprotect_rtcp = inbound.unprotect_rtcp
+        self.remove_stream = inbound.remove_stream
 
 
 def session(key: bytes, direction: int = Policy.SSRC_ANY_INBOUND) -> Session:

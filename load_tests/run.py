@@ -107,7 +107,14 @@ def _bots(plan: Plan, certificate: RTCCertificate) -> list[list[Bot]]:
 
 
 def _usages(server: Server) -> dict[str, Usage]:
-    return {"sfu": usage(server.sfu_pid), "signaling": usage(server.pid)}
+    """Of both programs. Raises `LoadFailed` when one has ended."""
+    found = {}
+    for program, pid in (("sfu", server.sfu_pid), ("signaling", server.pid)):
+        try:
+            found[program] = usage(pid)
+        except OSError as error:
+            raise LoadFailed(f"{program} ended during the run") from error
+    return found
 
 
 async def _load(server: Server, measured: Measured) -> None:

@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import Process
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,11 +20,18 @@ from load_tests.process_usage import children
 
 READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 20.0
+#: Settings of the server that somebody runs here are none of the server under load.
+_SETTINGS = ("SIGNALING_", "SFU_", "RECORDER_")
 _ROOT = Path(__file__).resolve().parents[1]
 
 
 class ServerError(Exception):
     """The server did not start as it should; the text says what it said."""
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without any setting of our programs."""
+    return {name: text for name, text in environment.items() if not name.startswith(_SETTINGS)}
 
 
 class Server:
@@ -67,7 +75,7 @@ class Server:
                     "-m",
                     "signaling",
                     cwd=_ROOT,
-                    env={**os.environ, **self._environment()},
+                    env={**without_settings(os.environ), **self._environment()},
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=log,

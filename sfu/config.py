@@ -101,9 +101,10 @@ class Config:
     )
     tap_buffer_bytes: int = _setting(
         "SFU_TAP_BUFFER_BYTES",
-        "Most bytes kept for a recording that its recorder has not acknowledged.",
+        "Memory in bytes for what recorders have not acknowledged, of all recordings of this "
+        "process together. One recording may take as much as is still free, at most half.",
         _size,
-        268_435_456,
+        1_073_741_824,
     )
     log_level: str = _setting("SFU_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.", _level, "INFO")
     exit_with_stdin: bool = _setting(

@@ -73,6 +73,7 @@ class _Collector:
         self._router = router
         self._transports = transports
         self._wire = wire
+        self._lost: dict[Kind, int] = dict.fromkeys(_KINDS, 0)
 
     def collect(self) -> Iterable[Metric]:
         """All families (the interface of `CollectorRegistry.register`)."""
@@ -108,6 +109,9 @@ class _Collector:
             "tap_backlog_bytes", "Recorded and not acknowledged", router.taps.backlog_bytes()
         )
         yield _counter("tap_overflows", "Taps that ended with a full buffer", router.taps.overflows)
+        yield _counter(
+            "taps_discarded", "Taps forgotten before they were read", router.taps.discarded
+        )
 
     def _media(self) -> Iterable[Metric]:
         totals = {kind: MediaTotals() for kind in _KINDS}
@@ -124,6 +128,10 @@ class _Collector:
             counters = forwarder.stream_counters(stream.handle)
             seconds = counters.jitter / stream.format.clock_rate
             jitter[stream.kind] = max(jitter[stream.kind], seconds)
+        for kind in _KINDS:
+            # A late packet is lost no more, but Prometheus takes a fall for a restart.
+            self._lost[kind] = max(self._lost[kind], totals[kind].lost_packets)
+            totals[kind].lost_packets = self._lost[kind]
         rows: list[tuple[str, str, Callable[[MediaTotals], int]]] = [
             ("received_packets", "RTP packets received", lambda t: t.received_packets),
             ("received_bytes", "RTP payload received", lambda t: t.received_bytes),
@@ -163,6 +171,7 @@ class _Collector:
             "fault": wire.faults,
             "check_of_nobody": checks.unknown,
             "check_with_bad_integrity": checks.bad_integrity,
+            "check_from_taken_address": checks.address_taken,
             "malformed_rtcp": self._router.feedback.malformed,
         }
         for reason, count in reasons.items():

@@ -1,20 +1,26 @@
 """Taps: what a recorder is to get, kept until the recorder says that it is on its disk.
 
 `sfu.control.tap` is the wire format. A tap takes records in, numbers them, and forgets them when
-they are acknowledged; it knows no socket. Its memory is bounded: a tap whose recorder stays away
-too long ends, and says so, rather than take the whole process with it.
+they are acknowledged; it knows no socket. The memory of all taps together is bounded: a tap whose
+recorder stays away too long ends, and says so, rather than take the whole process with it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from sfu.control.tap import Record, RecordKind, SenderReport, TrackOpened, encode_track
 from sfu.forwarder.contract import StreamHandle
 from sfu.ids import PeerId, RoomId, TapId
 
-#: A tap that is over stays readable until its END is acknowledged, at most so long.
-KEEP_ENDED_NS = 600 * 1_000_000_000
+log = logging.getLogger(__name__)
+
+#: A tap that is over stays readable until its END is acknowledged, at most so long: a recorder
+#: that is down in the evening is mended the next morning.
+KEEP_ENDED_NS = 24 * 3600 * 1_000_000_000
+#: What Python needs to keep a record, besides the record's bytes.
+RECORD_OVERHEAD_BYTES = 100
 #: Names of forgotten taps are remembered, so that none begins again at record 1.
 _MAX_REMEMBERED = 10_000
 _MAX_TRACK = 65_535
@@ -22,11 +28,36 @@ _MAX_TRACK = 65_535
 PacketSink = Callable[[bytes, int], None]
 
 
+class Budget:
+    """The memory that all taps of a process share.
+
+    A tap may hold as much as is still free: so the tap with the largest backlog ends first, while
+    there is room left for all others, and one recorder that is stuck ends no other recording.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.used_bytes = 0
+        self._limit_bytes = limit_bytes
+
+    def allows(self, backlog_bytes: int) -> bool:
+        """Whether a tap that holds so much may take another record."""
+        return backlog_bytes + self.used_bytes < self._limit_bytes
+
+
 class Tap:
-    """One recording's records, from the first until END is acknowledged."""
+    """One recording's records, from the first until END is acknowledged.
+
+    Records carry the time of the wall clock, as consents do: `wall_offset_ns`, taken when the tap
+    begins, is added to all of them, so that a clock that is set meanwhile bends no recording.
+    """
 
     def __init__(
-        self, tap: TapId, room: RoomId, buffer_bytes: int, on_overflow: Callable[[Tap, int], None]
+        self,
+        tap: TapId,
+        room: RoomId,
+        budget: Budget,
+        on_overflow: Callable[[Tap, int], None],
+        wall_offset_ns: int = 0,
     ) -> None:
         self.id = tap
         self.room = room
@@ -35,12 +66,16 @@ class Tap:
         self.acknowledged = 0
         self.backlog_bytes = 0
         self.ended_ns: int | None = None
+        #: Whether it ended because its memory was full.
+        self.overflowed = False
         #: Called after each new record; the connection that reads sets it.
         self.wake: Callable[[], None] | None = None
-        self._buffer_bytes = buffer_bytes
+        self._budget = budget
         self._on_overflow = on_overflow
+        self._wall_offset_ns = wall_offset_ns
         self._records: dict[int, bytes] = {}
         self._newest = 0
+        self._given_out = 0
         self._tracks: dict[StreamHandle, int] = {}
         self._next_track = 1
 
@@ -83,9 +118,17 @@ class Tap:
         """Whether END was acknowledged, so that nothing is left to read."""
         return self.ended_ns is not None and not self._records
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether anything but END is not acknowledged."""
+        return len(self._records) > (self.ended_ns is not None)
+
     def holds(self, after: int) -> bool:
-        """Whether a reader that has everything up to record `after` can go on."""
-        return 0 <= after <= self._newest
+        """Whether a reader that has everything up to record `after` can go on.
+
+        A record that was never given out is another tap's: of a process that ran before this one.
+        """
+        return 0 <= after <= self._given_out
 
     def read(self, after: int, most_bytes: int) -> tuple[bytes, int]:
         """Whole records after `after`, at least one if there is one, and the number of the last."""
@@ -99,13 +142,18 @@ class Tap:
             batch.append(record)
             size += len(record)
             last += 1
+        self._given_out = max(self._given_out, last)
         return b"".join(batch), last
 
     def acknowledge(self, sequence: int) -> None:
         """Forget the records up to `sequence`: they are on a recorder's disk."""
         for number in range(self.acknowledged + 1, min(sequence, self._newest) + 1):
-            self.backlog_bytes -= len(self._records.pop(number))
+            self._hold(-(len(self._records.pop(number)) + RECORD_OVERHEAD_BYTES))
             self.acknowledged = number
+
+    def discard(self) -> None:
+        """Forget everything, read or not."""
+        self.acknowledge(self._newest)
 
     # -- inside
 
@@ -122,26 +170,43 @@ class Tap:
     def _append(self, kind: RecordKind, track: int, body: bytes, now_ns: int) -> None:
         if self.ended_ns is not None:
             return
-        if self.backlog_bytes + len(body) > self._buffer_bytes and kind is not RecordKind.END:
+        if kind is not RecordKind.END and not self._budget.allows(self.backlog_bytes):
             self._on_overflow(self, now_ns)
             return
         self._newest += 1
-        record = bytes(Record(self._newest, now_ns, kind, track, body))
+        arrival_ns = now_ns + self._wall_offset_ns
+        record = bytes(Record(self._newest, arrival_ns, kind, track, body))
         self._records[self._newest] = record
-        self.backlog_bytes += len(record)
+        self._hold(len(record) + RECORD_OVERHEAD_BYTES)
         if self.wake is not None:
             self.wake()
 
+    def _hold(self, more_bytes: int) -> None:
+        self.backlog_bytes += more_bytes
+        self._budget.used_bytes += more_bytes
+
 
 class Taps:
-    """All taps of one process. `on_overflow(tap)` is told of a tap that ended by itself."""
+    """All taps of one process, which may hold `buffer_bytes` together.
 
-    def __init__(self, buffer_bytes: int, on_overflow: Callable[[Tap], None]) -> None:
+    `on_overflow(tap)` is told of a tap that ended by itself. `wall_offset_ns()` is how far the
+    wall clock is ahead of the times that the taps are given.
+    """
+
+    def __init__(
+        self,
+        buffer_bytes: int,
+        on_overflow: Callable[[Tap], None],
+        wall_offset_ns: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.overflows = 0
-        self._buffer_bytes = buffer_bytes
+        self.discarded = 0
+        self._budget = Budget(buffer_bytes)
         self._tell_overflow = on_overflow
+        self._wall_offset_ns = wall_offset_ns
         self._taps: dict[TapId, Tap] = {}
-        self._forgotten: dict[TapId, None] = {}
+        #: The room of each if it overflowed, else None.
+        self._forgotten: dict[TapId, RoomId | None] = {}
 
     def __len__(self) -> int:
         return len(self._taps)
@@ -163,18 +228,27 @@ class Taps:
             return None
         found = self._taps.get(tap)
         if found is None:
-            found = self._taps[tap] = Tap(tap, room, self._buffer_bytes, self._overflow)
+            found = self._taps[tap] = Tap(
+                tap, room, self._budget, self._overflow, self._wall_offset_ns()
+            )
         if found.room != room or found.ended_ns is not None or version < found.version:
             return None
         found.version = version
         found.peers = frozenset(peers)
         return found
 
+    def has_overflowed(self, room: RoomId, tap: TapId) -> bool:
+        """Whether the room's tap ended by itself, as far as that is remembered."""
+        found = self._taps.get(tap)
+        if found is None:
+            return self._forgotten.get(tap) == room
+        return found.room == room and found.overflowed
+
     def stop(self, tap: TapId, now_ns: int) -> None:
         """End a tap. One that never started will not start either."""
         found = self._taps.get(tap)
         if found is None:
-            self._remember(tap)
+            self._remember(tap, None)
         else:
             found.end(now_ns)
 
@@ -182,21 +256,27 @@ class Taps:
         """Forget what is read to its end, or was not read for too long. Call once a second."""
         for tap in list(self._taps.values()):
             too_old = tap.ended_ns is not None and now_ns - tap.ended_ns > KEEP_ENDED_NS
-            if tap.is_done or too_old:
-                del self._taps[tap.id]
-                self._remember(tap.id)
+            if not (tap.is_done or too_old):
+                continue
+            if tap.is_unread:
+                self.discarded += 1
+                log.error("tap %s of room %s discarded: nobody read it", tap.id, tap.room)
+            tap.discard()
+            del self._taps[tap.id]
+            self._remember(tap.id, tap.room if tap.overflowed else None)
 
     def backlog_bytes(self) -> int:
-        """Bytes not acknowledged, of all taps."""
-        return sum(tap.backlog_bytes for tap in self._taps.values())
+        """Memory of what is not acknowledged, of all taps."""
+        return self._budget.used_bytes
 
     def _overflow(self, tap: Tap, now_ns: int) -> None:
         self.overflows += 1
+        tap.overflowed = True
         tap.end(now_ns)
         self._tell_overflow(tap)
 
-    def _remember(self, tap: TapId) -> None:
-        self._forgotten[tap] = None
+    def _remember(self, tap: TapId, overflowed_in: RoomId | None) -> None:
+        self._forgotten.setdefault(tap, overflowed_in)
         if len(self._forgotten) > _MAX_REMEMBERED:
             del self._forgotten[next(iter(self._forgotten))]
 

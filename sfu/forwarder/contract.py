@@ -30,6 +30,8 @@ class Cipher(Protocol):
     def protect_rtcp(self, packet: bytes) -> bytes: ...
     def unprotect(self, packet: bytes) -> bytes: ...
     def unprotect_rtcp(self, packet: bytes) -> bytes: ...
+    def remove_stream(self, ssrc: int) -> None:
+        """Forget what is kept of an incoming SSRC; raises when there is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class StreamCounters:
 
 @dataclass(frozen=True, slots=True)
 class LegCounters:
-    """What was sent on one leg since it was added; the newest sent RTP timestamp."""
+    """What was sent on one leg since it was added."""
 
     packets: int  # without the resent ones
     bytes: int  # of payload, as a sender report counts them
@@ -138,8 +140,13 @@ class Forwarder(Protocol):
     def add_transport(self) -> TransportHandle:
         """A transport without address and keys: nothing goes in or out but punts."""
 
-    def set_address(self, transport: TransportHandle, address: Address) -> None:
-        """The nominated remote address; the newest wins and frees the old one."""
+    def set_address(self, transport: TransportHandle, address: Address | None) -> None:
+        """The nominated remote address; the newest wins and frees the old one. None: nothing is
+        sent, and nothing but STUN is received, until there is one again.
+        """
+
+    def holder(self, address: Address) -> TransportHandle | None:
+        """The transport that has this address now."""
 
     def set_cipher(self, transport: TransportHandle, cipher: Cipher) -> None:
         """SRTP keys, after the DTLS handshake."""

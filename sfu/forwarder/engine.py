@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -36,6 +37,9 @@ MAX_LEVELS = 4096
 
 #: Packets that a leg may repeat beyond what it has sent: a whole ring, after an outage.
 REPEATS_AHEAD = VIDEO_HISTORY
+
+#: SSRCs that a peer may send RTCP from besides those of its streams. A browser has one or two.
+MAX_REPORTERS = 64
 
 #: What pylibsrtp raises on a packet it refuses: `Error` from libsrtp, `ValueError` for its size.
 #: `RtpFormatError` is a `ValueError` too.
@@ -97,20 +101,26 @@ class Engine:
         self._transports[handle] = Transport(handle)
         return handle
 
-    def set_address(self, transport: TransportHandle, address: Address) -> None:
-        """The nominated remote address; the newest wins and frees the old one."""
+    def set_address(self, transport: TransportHandle, address: Address | None) -> None:
+        """The nominated remote address, None for none; the newest wins and frees the old one."""
         row = self._transports[transport]
         if row.address == address:
             return
-        loser = self._addresses.get(address)
-        if loser is not None:
-            loser.address = None
-            _settle(loser.legs)
         if row.address is not None:
             del self._addresses[row.address]
         row.address = address
-        self._addresses[address] = row
+        if address is not None:
+            loser = self._addresses.get(address)
+            if loser is not None:
+                loser.address = None
+                _settle(loser.legs)
+            self._addresses[address] = row
         _settle(row.legs)
+
+    def holder(self, address: Address) -> TransportHandle | None:
+        """The transport that has this address now."""
+        row = self._addresses.get(address)
+        return None if row is None else row.handle
 
     def set_cipher(self, transport: TransportHandle, cipher: Cipher) -> None:
         """SRTP keys, after the DTLS handshake."""
@@ -119,6 +129,7 @@ class Engine:
         row.protect_rtcp = cipher.protect_rtcp
         row.unprotect = cipher.unprotect
         row.unprotect_rtcp = cipher.unprotect_rtcp
+        row.remove_srtp_stream = cipher.remove_stream
         _settle(row.legs)
 
     def remove_transport(self, transport: TransportHandle) -> None:
@@ -142,6 +153,7 @@ class Engine:
             raise ValueError(f"the transport has a stream of SSRC {spec.ssrc}")
         handle = StreamHandle(next(self._handles))
         self._streams[handle] = transport.streams[spec.ssrc] = Stream(handle, spec, transport)
+        transport.publishers.add(spec.ssrc)
         return handle
 
     def remove_stream(self, stream: StreamHandle) -> None:
@@ -324,7 +336,11 @@ class Engine:
 
     def _receive_rtcp(self, transport: Transport, data: bytes, now_ns: int) -> None:
         unprotect = transport.unprotect_rtcp
-        if unprotect is None:
+        # RFC 3711 §3.4: the sender's SSRC is not encrypted. SRTP keeps a record of each.
+        sender = int.from_bytes(data[4:8], "big")
+        reporters = transport.reporters
+        is_new = sender not in reporters and sender not in transport.publishers
+        if unprotect is None or (is_new and len(reporters) >= MAX_REPORTERS):
             transport.dropped_packets += 1
             return
         try:
@@ -332,6 +348,8 @@ class Engine:
         except REFUSED:
             transport.dropped_packets += 1
             return
+        if is_new:
+            reporters.add(sender)
         if len(packet) < _LEAST_RTCP_BYTES:
             transport.dropped_packets += 1
             return
@@ -354,7 +372,7 @@ class Engine:
             if self._punts.on_unknown_ssrc(transport.handle, packet, now_ns):
                 stream = transport.streams.get(ssrc)
             if stream is None:
-                transport.dropped_packets += 1
+                _refuse(transport, ssrc)
                 return
         send_time = None
         wanted = stream.spec.abs_send_time_id
@@ -416,6 +434,19 @@ class Engine:
             transport.rtp_sent_packets += 1
             transport.sent_bytes += len(sealed)
             gather(sealed, transport.address)  # type: ignore[arg-type]  # likewise
+
+
+def _refuse(transport: Transport, ssrc: int) -> None:
+    """Drop a packet of no stream, and what SRTP keeps of its SSRC since it was decrypted.
+
+    The records of streams and reporters stay, so that nothing old can be played to us again.
+    """
+    transport.dropped_packets += 1
+    remove = transport.remove_srtp_stream
+    if remove is None or ssrc in transport.publishers or ssrc in transport.reporters:
+        return
+    with contextlib.suppress(pylibsrtp.Error):
+        remove(ssrc)
 
 
 def _settle(legs: list[Leg]) -> None:

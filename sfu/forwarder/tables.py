@@ -30,7 +30,9 @@ Transform = Callable[[bytes], bytes]
 class Transport:
     """One remote party: its address, its keys, and its rows in the other tables.
 
-    The four transforms are those of its cipher, None before the handshake.
+    The four transforms are those of its cipher, None before the handshake. `publishers` are the
+    SSRCs that are or were a stream's, `reporters` those that sent RTCP and no stream: what SRTP
+    keeps of these stays.
     """
 
     __slots__ = (
@@ -41,8 +43,11 @@ class Transport:
         "legs",
         "protect",
         "protect_rtcp",
+        "publishers",
         "received_bytes",
         "received_packets",
+        "remove_srtp_stream",
+        "reporters",
         "rtcp_sent_packets",
         "rtp_sent_packets",
         "sent_bytes",
@@ -58,7 +63,10 @@ class Transport:
         self.protect_rtcp: Transform | None = None
         self.unprotect: Transform | None = None
         self.unprotect_rtcp: Transform | None = None
+        self.remove_srtp_stream: Callable[[int], None] | None = None
         self.streams: dict[int, Stream] = {}
+        self.publishers: set[int] = set()
+        self.reporters: set[int] = set()
         self.legs: list[Leg] = []
         #: (now_ns, ssrc, size_bytes, abs_send_time) of the newest RTP packets.
         self.arrivals: deque[tuple[int, int, int, int | None]] = deque(maxlen=MAX_ARRIVALS)

@@ -31,7 +31,6 @@ class FeedbackCounters:
     nack_sent: int = 0
     pli_received: int = 0
     pli_sent: int = 0
-    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def take_feedback(
                 _report_blocks(connection, item.reports, now_ns)
             case Nack():
                 counters.nack_received += 1
-                counters.resent += _resend(connection, item, forwarder, now_ns)
+                _resend(connection, item, forwarder, now_ns)
             case PictureLossIndication():
                 counters.pli_received += 1
                 _key_frame(connection, item.media_ssrc, actions)
@@ -101,12 +100,11 @@ def _report_blocks(connection: Connection, blocks: tuple[ReportBlock, ...], now_
             connection.round_trip_ms = trip
 
 
-def _resend(connection: Connection, nack: Nack, forwarder: Forwarder, now_ns: int) -> int:
+def _resend(connection: Connection, nack: Nack, forwarder: Forwarder, now_ns: int) -> None:
     leg = connection.subscriber.leg(nack.media_ssrc)
-    if leg is None or leg.handle is None:
-        return 0
-    allowed = connection.resends.take(len(nack.sequences), now_ns)
-    return forwarder.resend(leg.handle, nack.sequences[:allowed])
+    if leg is not None and leg.handle is not None:
+        allowed = connection.resends.take(len(nack.sequences), now_ns)
+        forwarder.resend(leg.handle, nack.sequences[:allowed])
 
 
 def _key_frame(connection: Connection, ssrc: int, actions: FeedbackActions) -> None:

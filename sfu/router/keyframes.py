@@ -42,7 +42,6 @@ class KeyFrameRequests:
         stream = self._wanting.pop(handle, None)
         if stream is not None:
             stream.awaits_key_frame_after = None
-            stream.throttle.arrived()
 
     def ask(self, now_ns: int) -> None:
         """Ask every stream that is waited for and whose throttle allows; call at each tick."""

@@ -66,10 +66,11 @@ class Router:
         addresses: Sequence[tuple[str, int]],
         tap_buffer_bytes: int,
         emit: Emit,
+        wall_offset_ns: Callable[[], int] = lambda: 0,
     ) -> None:
         self.forwarder = forwarder
         self.rooms: dict[RoomId, Room] = {}
-        self.taps = Taps(tap_buffer_bytes, self._on_tap_overflow)
+        self.taps = Taps(tap_buffer_bytes, self._on_tap_overflow, wall_offset_ns)
         self.retired = RetiredTotals()
         self.feedback = FeedbackCounters()
         self.key_frames = KeyFrameRequests(forwarder, self.feedback)
@@ -133,6 +134,9 @@ class Router:
         yield from found.seatings()
         if found.speaking:
             yield messages.Speakers(room=room, peers=found.speaking)
+        for tap in self.taps:
+            if tap.room == room and tap.overflowed:
+                yield messages.TapEnded(room=room, tap=tap.id)
 
     def close_room(self, room: RoomId, now_ns: int) -> None:
         """End a room: its taps, its peers. Unknown rooms are fine."""
@@ -149,7 +153,9 @@ class Router:
     def close_orphans(self, watched: Callable[[RoomId], bool], now_ns: int) -> None:
         """Close rooms that no control connection watches and that carry nothing."""
         for room in tuple(self.rooms.values()):
-            if now_ns - room.active_ns > ORPHAN_NS and not watched(room.id):
+            if watched(room.id):
+                room.active_ns = now_ns
+            elif now_ns - room.active_ns > ORPHAN_NS:
                 log.info("room %s closed: nobody asks for it", room.id)
                 self.close_room(room.id, now_ns)
 
@@ -275,7 +281,11 @@ class Router:
 
     def _connect(self, room: Room, peer: Peer, offer: Offer, now_ns: int) -> Connection:
         transport = self._transports.open(
-            offer.ufrag, offer.fingerprint, self._on_transport_state, now_ns
+            offer.ufrag,
+            offer.fingerprint,
+            self._on_transport_state,
+            self._on_transport_moved,
+            now_ns,
         )
         connection = Connection(
             transport,
@@ -355,6 +365,9 @@ class Router:
             raise CommandError("too_many", f"there are {MAX_TAPS_IN_ROOM} taps in the room")
         if self.taps.start(room.id, command.tap, command.version, command.peers) is not None:
             self.change(room)
+        elif self.taps.has_overflowed(room.id, command.tap):
+            # Whoever asks was not connected when it was told.
+            self._emit(room.id, messages.TapEnded(room=room.id, tap=command.tap))
 
     def _stop_tap(self, tap: TapId, now_ns: int) -> None:
         self.taps.stop(tap, now_ns)
@@ -392,9 +405,18 @@ class Router:
         )
         if state == "connected":
             # What the legs were told to show could not be sent until now.
-            for leg in home.connection.subscriber.legs():
-                if leg.kind == "video" and leg.stream is not None and not leg.paused:
-                    self.key_frames.need(leg.stream)
+            self._need_pictures(home)
+
+    def _on_transport_moved(self, transport: PeerTransport) -> None:
+        home = self._homes.get(transport.handle)
+        if home is not None:
+            # What was on its way to the former address is lost.
+            self._need_pictures(home)
+
+    def _need_pictures(self, home: Home) -> None:
+        for leg in home.connection.subscriber.legs():
+            if leg.kind == "video" and leg.stream is not None and not leg.paused:
+                self.key_frames.need(leg.stream)
 
     def _on_tap_overflow(self, tap: Tap) -> None:
         log.error("tap %s of room %s ended: its buffer is full", tap.id, tap.room)

@@ -64,6 +64,10 @@ class ControlApp:
         for connection in self._connections:
             connection.keep(self._router.rooms.keys())
 
+    async def taps_read(self) -> None:
+        """Wait until each tap that is being read was read to its end, or its reader has left."""
+        await asyncio.gather(*(reader.left.wait() for reader in tuple(self._readers.values())))
+
     async def close(self) -> None:
         """Hang up on everybody (RFC 6455 §7.4.1: 1001, going away)."""
         await asyncio.gather(

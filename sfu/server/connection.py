@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Set
 
 import msgspec
 from aiohttp import WSMsgType, web
 
+from sfu import clock
 from sfu.control.messages import Answers, Commands, Events, Failure, OpenRoom
 from sfu.errors import CommandError
 from sfu.ids import RoomId
@@ -72,7 +72,7 @@ class ControlConnection:
             await asyncio.gather(writer, return_exceptions=True)
 
     def _take(self, text: str) -> None:
-        now_ns = time.time_ns()
+        now_ns = clock.now_ns()
         try:
             command = _decoder.decode(text)
         except msgspec.MsgspecError as error:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from sfu import clock
 from sfu.config import Config
 from sfu.control.messages import Events, Load
 from sfu.errors import ConfigError
@@ -26,8 +27,10 @@ from sfu.transport.udp import UdpPort, announced, open_socket
 
 log = logging.getLogger(__name__)
 
-#: Goodbyes to peers and callers take a round trip at most; whoever is slower is left.
-_CLOSE_S = 1.5
+#: Goodbyes to peers take a round trip at most, and recorders a sync of their disk to have the
+#: rest of their taps; whoever is slower is left.
+_GOODBYE_S = 1.0
+_HANG_UP_S = 0.6
 #: `Load` is a sign of life: callers take three missed ones for our end.
 _HOUSEKEEPING_S = 1.0
 _CLOSE_HTTP_S = 0.2
@@ -49,6 +52,7 @@ class SfuProgram:
             announced(self._socket, config.announced_addresses),
             config.tap_buffer_bytes,
             self._emit,
+            clock.wall_offset_ns,
         )
         self._transports.attach(self._engine, self.router)
         self._metrics = Metrics(self.router, self._transports, self._wire_counters)
@@ -94,9 +98,13 @@ class SfuProgram:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_S):
-                await self.router.close(time.time_ns())
+            async with asyncio.timeout(_GOODBYE_S):
+                await self.router.close(clock.now_ns())
+                await self._app.taps_read()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HANG_UP_S):
                 await self._app.close()
+                await self.router.close(clock.now_ns())  # what a caller opened meanwhile
         self.udp.stop()
         await self._runner.cleanup()
         self._socket.close()
@@ -111,7 +119,7 @@ class SfuProgram:
                 if lag:
                     self._metrics.sample_lag(max(0.0, loop.time() - due_s))
                 try:
-                    tick(time.time_ns())
+                    tick(clock.now_ns())
                 except Exception:  # a fault of ours in one tick must not stop the clock
                     log.exception("a tick failed")
 

@@ -28,6 +28,8 @@ class TapReader:
         self._socket = socket
         self._news = asyncio.Event()
         self._over = False
+        #: Set when the recorder has hung up or has it all.
+        self.left = asyncio.Event()
 
     async def serve(self, after: int) -> None:
         """Send everything after record `after` until the recorder hangs up or has it all."""
@@ -40,6 +42,7 @@ class TapReader:
             if self._tap.wake == self._news.set:
                 self._tap.wake = None
             writer.cancel()
+            self.left.set()
             await asyncio.gather(writer, return_exceptions=True)
 
     async def take_over(self) -> None:

@@ -149,13 +149,14 @@ class DtlsSrtp:
 class _TwoSessions:
     """One SRTP session each way as one `Cipher`, bound once so that a packet costs one call."""
 
-    __slots__ = ("protect", "protect_rtcp", "unprotect", "unprotect_rtcp")
+    __slots__ = ("protect", "protect_rtcp", "remove_stream", "unprotect", "unprotect_rtcp")
 
     def __init__(self, dtls: aiortc_dtls.RTCDtlsTransport) -> None:
         self.protect = dtls._tx_srtp.protect
         self.protect_rtcp = dtls._tx_srtp.protect_rtcp
         self.unprotect = dtls._rx_srtp.unprotect
         self.unprotect_rtcp = dtls._rx_srtp.unprotect_rtcp
+        self.remove_stream = dtls._rx_srtp.remove_stream
 
 
 def _cipher(dtls: aiortc_dtls.RTCDtlsTransport) -> Cipher:

@@ -1,16 +1,17 @@
 """The states of a transport as a table. Pure.
 
-    event →       keyed    silent      heard   broken   closed
-    new           up       new_lost    ·       broken   closed
-    up            ·        up_lost     ·       ·        closed
-    new_lost      up       ·           new     broken   closed
-    up_lost       ·        ·           up      ·        closed
-    broken        ·        ·           ·       ·        closed
-    closed        ·        ·           ·       ·        ·
+    event →       keyed    silent      heard   broken   flooded   closed
+    new           up       new_lost    ·       broken   broken    closed
+    up            ·        up_lost     ·       ·        broken    closed
+    new_lost      up_lost  ·           new     broken   broken    closed
+    up_lost       ·        ·           up      ·        broken    closed
+    broken        ·        ·           ·       ·        ·         closed
+    closed        ·        ·           ·       ·        ·         ·
 
 `keyed`: the DTLS handshake is done and the fingerprint is right. `silent`: nothing was heard for
 `SILENCE_NS`. `heard`: a valid check came. `broken`: the handshake failed or the fingerprint is
-another's. A dot changes nothing: these events may come late.
+another's. `flooded`: the peer sent more than anybody has use for. A dot changes nothing: these
+events may come late.
 """
 
 from __future__ import annotations
@@ -20,16 +21,28 @@ from typing import Literal
 from sfu.control.messages import TransportState
 
 State = Literal["new", "up", "new_lost", "up_lost", "broken", "closed"]
-Event = Literal["keyed", "silent", "heard", "broken", "closed"]
+Event = Literal["keyed", "silent", "heard", "broken", "flooded", "closed"]
 
 #: Browsers check their path every 2.5 s and give it up after 15 s to 30 s (RFC 7675 §5.1: 30 s).
 SILENCE_NS = 15_000_000_000
 
 TABLE: dict[State, dict[Event, State]] = {
-    "new": {"keyed": "up", "silent": "new_lost", "broken": "broken", "closed": "closed"},
-    "up": {"silent": "up_lost", "closed": "closed"},
-    "new_lost": {"keyed": "up", "heard": "new", "broken": "broken", "closed": "closed"},
-    "up_lost": {"heard": "up", "closed": "closed"},
+    "new": {
+        "keyed": "up",
+        "silent": "new_lost",
+        "broken": "broken",
+        "flooded": "broken",
+        "closed": "closed",
+    },
+    "up": {"silent": "up_lost", "flooded": "broken", "closed": "closed"},
+    "new_lost": {
+        "keyed": "up_lost",
+        "heard": "new",
+        "broken": "broken",
+        "flooded": "broken",
+        "closed": "closed",
+    },
+    "up_lost": {"heard": "up", "flooded": "broken", "closed": "closed"},
     "broken": {"closed": "closed"},
     "closed": {},
 }

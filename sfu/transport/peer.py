@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Callable
+from typing import Literal
 
 from sfu.control.messages import TransportState
 from sfu.forwarder.contract import Address, Cipher, Forwarder, TransportHandle
@@ -19,6 +20,14 @@ _ICE_CHARACTERS = string.ascii_letters + string.digits
 #: RFC 8445 §5.3 wants 24 and 128 random bits at least; 16 characters make the ufrag unguessable.
 _UFRAG_CHARACTERS = 16
 _PASSWORD_CHARACTERS = 24
+#: A camera, a screen and a microphone send some 800 packets a second, an outage's repeats included.
+_FLOOD_PACKETS_PER_S = 5000
+#: Seconds in a row with so many; one alone may be a network that lets go what it held back.
+_FLOOD_SECONDS = 2
+_NS_PER_S = 1_000_000_000
+
+#: What became of a check: the fields of `sfu.transport.table.CheckCounters`.
+CheckResult = Literal["answered", "unknown", "bad_integrity", "address_taken"]
 
 
 def _random(characters: int) -> str:
@@ -37,6 +46,7 @@ class PeerTransport:
         remote_fingerprint: str,
         send: Callable[[bytes, Address], None],
         on_state: Callable[[PeerTransport], None],
+        on_moved: Callable[[PeerTransport], None],
         now_ns: int,
     ) -> None:
         self.handle: TransportHandle = forwarder.add_transport()
@@ -47,11 +57,13 @@ class PeerTransport:
         self._forwarder = forwarder
         self._send = send
         self._on_state = on_state
+        self._on_moved = on_moved
         self._state: lifecycle.State = "new"
         self._address: Address | None = None
-        self._nominated = False
         self._heard_ns = now_ns
+        self._watched_ns = now_ns
         self._received_packets = 0
+        self._flooded_s = 0
         self._dtls = DtlsSrtp(
             certificate,
             remote_fingerprint,
@@ -76,34 +88,47 @@ class PeerTransport:
         self.remote_ufrag = remote_ufrag
         self.ufrag = _random(_UFRAG_CHARACTERS)
         self.password = _random(_PASSWORD_CHARACTERS)
-        self._nominated = False
 
-    def check(self, data: bytes, address: Address, now_ns: int) -> bool:
-        """Answer a binding request to our ufrag; False when its integrity is bad."""
+    def check(self, data: bytes, address: Address, now_ns: int) -> CheckResult:
+        """Answer a binding request to our ufrag.
+
+        One from an address that another transport holds stays without an answer: whoever holds it
+        was heard from there not long ago, or it would have lost it.
+        """
         request = authenticate(data, self.password)
         if request is None:
-            return False
-        if self._state == "closed":
-            return True
-        self._heard_ns = now_ns
-        self._move(request, address)
+            return "bad_integrity"
+        if self._forwarder.holder(address) not in (None, self.handle):
+            return "address_taken"
+        if self.is_over:
+            return "unknown"
+        was_connected = self.state == "connected"
+        moved = self._move(request, address)
         self._send(binding_response(request, address, self.password), address)
-        self._happens("heard")
-        return True
+        if address == self._address:
+            self._heard_ns = now_ns
+            self._happens("heard")
+        if moved and was_connected:
+            self._on_moved(self)
+        return "answered"
 
     def on_dtls(self, data: bytes) -> None:
         """A DTLS datagram from our peer's address."""
         self._dtls.feed(data)
 
     def watch(self, now_ns: int) -> None:
-        """Call once a second: notices silence."""
-        received = self._forwarder.transport_counters(self.handle).received_packets
-        if received != self._received_packets:
-            self._received_packets = received
+        """Call once a second: notices silence, and floods."""
+        total = self._forwarder.transport_counters(self.handle).received_packets
+        received, self._received_packets = total - self._received_packets, total
+        elapsed_ns, self._watched_ns = now_ns - self._watched_ns, now_ns
+        if received:
             self._heard_ns = now_ns
-            self._happens("heard")
         elif now_ns - self._heard_ns > lifecycle.SILENCE_NS:
             self._happens("silent")
+        floods = received * _NS_PER_S > _FLOOD_PACKETS_PER_S * max(elapsed_ns, _NS_PER_S)
+        self._flooded_s = self._flooded_s + 1 if floods else 0
+        if self._flooded_s >= _FLOOD_SECONDS:
+            self._happens("flooded")
 
     def detach(self) -> None:
         """Leave the forwarder's table: from now on no media goes in or out. `close` follows."""
@@ -114,16 +139,16 @@ class PeerTransport:
         """Tell the peer and end all tasks."""
         await self._dtls.close()
 
-    def _move(self, request: BindingRequest, address: Address) -> None:
+    def _move(self, request: BindingRequest, address: Address) -> bool:
+        """Whether media goes from now on to an address that it did not go to."""
         # RFC 8445 §7.3.1.5: the pair that the controlling side nominates is used, the latest
         # wins; until then the first that was checked serves, so that no DTLS flight is lost.
-        if request.nominates:
-            self._nominated = True
-        elif self._nominated or self._address is not None:
-            return
-        if address != self._address:
+        if request.nominates or self._address is None:
             self._address = address
-            self._forwarder.set_address(self.handle, address)
+        if address != self._address or self._forwarder.holder(address) == self.handle:
+            return False
+        self._forwarder.set_address(self.handle, address)
+        return True
 
     def _send_dtls(self, data: bytes) -> None:
         if self._address is not None:
@@ -136,5 +161,9 @@ class PeerTransport:
     def _happens(self, event: lifecycle.Event) -> None:
         before = self.state
         self._state = lifecycle.after(self._state, event)
-        if self.state != before:
-            self._on_state(self)
+        if self.state == before:
+            return
+        if self.state in ("failed", "closed"):
+            # RFC 7675 §5.1: whoever is not heard has not agreed to being sent anything.
+            self._forwarder.set_address(self.handle, None)
+        self._on_state(self)

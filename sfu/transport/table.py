@@ -27,6 +27,7 @@ class CheckCounters:
     answered: int = 0
     unknown: int = 0
     bad_integrity: int = 0
+    address_taken: int = 0
 
 
 class TransportTable:
@@ -54,6 +55,7 @@ class TransportTable:
         remote_ufrag: str,
         remote_fingerprint: str,
         on_state: Callable[[PeerTransport], None],
+        on_moved: Callable[[PeerTransport], None],
         now_ns: int,
     ) -> PeerTransport:
         """A new transport that waits for its peer's checks."""
@@ -64,6 +66,7 @@ class TransportTable:
             remote_fingerprint=remote_fingerprint,
             send=self._send,
             on_state=on_state,
+            on_moved=on_moved,
             now_ns=now_ns,
         )
         self._by_ufrag[transport.ufrag] = transport
@@ -89,12 +92,8 @@ class TransportTable:
         transport = self._by_ufrag.get(fragments[0]) if fragments is not None else None
         # RFC 8489 §9.1.3 would answer 400 or 401; we stay silent, so that nobody learns which
         # names exist and nobody's address is flooded with our answers.
-        if transport is None:
-            self.checks.unknown += 1
-        elif transport.check(data, address, now_ns):
-            self.checks.answered += 1
-        else:
-            self.checks.bad_integrity += 1
+        result = "unknown" if transport is None else transport.check(data, address, now_ns)
+        setattr(self.checks, result, getattr(self.checks, result) + 1)
 
     def on_dtls(self, transport: TransportHandle, data: bytes) -> None:
         found = self._by_handle.get(transport)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from aioice.ice import get_host_addresses
 
+from sfu import clock
 from sfu.errors import ConfigError
 from sfu.forwarder.contract import Forwarder
 
@@ -104,12 +105,13 @@ class UdpPort:
     def _burst(self) -> int:
         receive_from = self._udp.recvfrom
         receive = self._forwarder.receive
+        now_ns = clock.now_ns
         datagrams = 0
         try:
             for _ in range(_MAX_BURST):
                 data, address = receive_from(_MAX_DATAGRAM_BYTES)
                 datagrams += 1
-                receive(data, address, time.time_ns())
+                receive(data, address, now_ns())
         except BlockingIOError:
             pass
         except OSError:

@@ -11,6 +11,45 @@ import pytest
 
 from tests.support.servers import ROOT
 
+#: Ends the named program, a child of ours or of the server, when the window begins.
+KILLING = """
+import os, signal, sys
+import load_tests.run
+from load_tests.__main__ import main
+from load_tests.process_usage import children
+
+drops = load_tests.run.udp_drops
+doomed = sys.argv[1]
+
+def kill(ports):
+    (server,) = children(os.getpid(), "signaling")
+    pids = [server] if doomed == "signaling" else children(server, doomed)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    return drops(ports)
+
+load_tests.run.udp_drops = kill
+sys.exit(main(["one_to_one", "--calls", "1", "--seconds", "1"]))
+"""
+
+
+@pytest.mark.parametrize("program", ["signaling", "sfu"])
+async def test_server_that_dies_in_the_window__is_one_plain_error(program: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        KILLING,
+        program,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, said = await process.communicate()
+    assert (process.returncode, output) == (1, b"")
+    assert said.decode().startswith("The load test failed: ")
+    assert "ended" in said.decode().splitlines()[0]
+    assert b"load_tests" not in said  # as a traceback of ours would have
+
 
 async def run(*arguments: str) -> tuple[int, dict[str, Any]]:
     process = await asyncio.create_subprocess_exec(

@@ -100,6 +100,7 @@ class Keys:
         receiver = _session(incoming, profile, Policy.SSRC_ANY_INBOUND)
         self.protect, self.protect_rtcp = sender.protect, sender.protect_rtcp
         self.unprotect, self.unprotect_rtcp = receiver.unprotect, receiver.unprotect_rtcp
+        self.remove_stream = receiver.remove_stream
 
 
 class Party:

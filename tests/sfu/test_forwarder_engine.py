@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.forwarder.contract import Arrival, Codec, Forwarder, LegSpec, StreamSpec
-from sfu.forwarder.engine import REPEATS_AHEAD
+from sfu.forwarder.engine import MAX_REPORTERS, REPEATS_AHEAD
 from sfu.rtp.extensions import value
 from sfu.rtp.packet import RtpPacket
 from sfu.rtp.rtcp import PictureLossIndication, ReceiverReport, parse_compound
@@ -86,6 +86,71 @@ def test_receive__unknown_ssrc__is_punted_and_goes_on_when_adopted() -> None:
     party.send(video(3))
     assert len(stage.heard.unknown) == 2
     assert stage.engine.transport_counters(party.transport).dropped_packets == 1
+
+
+def test_unknown_ssrcs__leave_nothing_behind_in_srtp() -> None:
+    stage = Stage()
+    party = stage.party()
+    party.adds("video", 1)
+    known = party.send(video(1, key=True))
+    refused = party.send(video(1, ssrc=77))
+    for _ in range(3):
+        # What SRTP has a record of it refuses as a replay, before anybody is asked.
+        stage.receive(refused, party.address)
+        stage.receive(known, party.address)
+    assert len(stage.heard.unknown) == 4
+
+
+def test_stream_that_was__is_not_forgotten_by_srtp() -> None:
+    stage = Stage()
+    party = stage.party()
+    stream = party.adds("video", 1)
+    old = party.send(video(1, key=True))
+    stage.engine.remove_stream(stream)
+    party.send(video(2))
+    stage.receive(old, party.address)
+    assert [RtpPacket.parse(packet) for packet in stage.heard.unknown] == [video(2)]
+
+
+def test_rtcp__from_too_many_senders__is_dropped() -> None:
+    stage = Stage()
+    party = stage.party()
+    party.adds("video", 1)
+    for ssrc in range(1000, 1000 + MAX_REPORTERS + 10):
+        stage.receive(party.keys.protect_rtcp(bytes(ReceiverReport(ssrc))), party.address)
+    assert len(stage.heard.rtcp) == MAX_REPORTERS
+    assert stage.engine.transport_counters(party.transport).dropped_packets == 10
+    for ssrc in (1, 1000):
+        stage.receive(party.keys.protect_rtcp(bytes(ReceiverReport(ssrc))), party.address)
+    assert len(stage.heard.rtcp) == MAX_REPORTERS + 2
+
+
+def test_rtcp__that_is_forged__takes_no_senders_place() -> None:
+    stage = Stage()
+    party = stage.party()
+    for ssrc in range(1000, 1000 + MAX_REPORTERS):
+        stage.receive(bytes(ReceiverReport(ssrc)) + bytes(20), party.address)
+    stage.receive(party.keys.protect_rtcp(bytes(ReceiverReport(7))), party.address)
+    assert len(stage.heard.rtcp) == 1
+
+
+def test_set_address__none__sends_and_takes_nothing_but_stun() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    receiver.sees(sender.adds("video", 1))
+    sender.send(video(1, key=True))
+    assert len(receiver.datagrams()) == 1
+    stage.engine.set_address(receiver.transport, None)
+    assert stage.engine.holder(receiver.address) is None
+    sender.send(video(2, key=True))
+    stage.receive(b"\x16dtls", receiver.address)
+    stage.receive(b"\0\1stun", receiver.address)
+    assert receiver.datagrams() == []
+    assert (stage.heard.dtls, len(stage.heard.stun)) == ([], 1)
+    stage.engine.set_address(receiver.transport, receiver.address)
+    assert stage.engine.holder(receiver.address) == receiver.transport
+    sender.send(video(3, key=True))
+    assert len(receiver.datagrams()) == 1
 
 
 def test_set_address__newest_wins_and_frees_the_old_one() -> None:

@@ -6,10 +6,14 @@ from asyncio.subprocess import PIPE
 
 import aiohttp
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sfu.control.messages import OpenRoom, Permit, StartTap
+from sfu.control.messages import OpenRoom, Permit, RemovePeer, StartTap
 from sfu.ids import PeerId, RoomId, TapId
+from sfu.metrics import Metrics, WireCounters
+from tests.sfu.routing import ROOM as STAGE_ROOM
+from tests.sfu.routing import Stage, voice
 from tests.support.caller import Caller, Sfu, running_sfu
 
 ROOM = RoomId("room-1")
@@ -66,6 +70,36 @@ async def test_metrics__show_the_call_and_no_person() -> None:
         finally:
             for caller in callers:
                 await caller.hang_up()
+
+
+async def test_lost_packets__that_come_late__do_not_make_the_counter_fall() -> None:
+    stage = Stage()
+    metrics = Metrics(stage.router, stage.transports, lambda: WireCounters(0, 0, 0, 0, 0, 0))
+
+    def lost() -> float:
+        return value(generate_latest(metrics.registry).decode(), "lost_packets_total", kind="audio")
+
+    try:
+        an = await stage.peer("an", "mic").connected()
+        for sequence in (1, 4):
+            an.send(voice(sequence))
+        assert lost() == 2
+        for sequence in (2, 3):
+            an.send(voice(sequence))
+        assert stage.statistics().streams[0].lost == 0
+        assert lost() == 2
+        stage.do(RemovePeer(room=STAGE_ROOM, peer=an.name))
+        assert lost() == 2
+    finally:
+        await stage.close()
+
+
+async def test_discarded_taps__are_counted() -> None:
+    stage = Stage()
+    metrics = Metrics(stage.router, stage.transports, lambda: WireCounters(0, 0, 0, 0, 0, 0))
+    stage.router.taps.discarded = 3
+    assert value(generate_latest(metrics.registry).decode(), "taps_discarded_total") == 3
+    await stage.close()
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")

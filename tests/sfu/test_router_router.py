@@ -116,7 +116,16 @@ async def test_removed_peer__is_told_to_all_once(stage: Stage) -> None:
 async def test_room_that_nobody_wants__is_closed_after_a_while(stage: Stage) -> None:
     stage.router.close_orphans(lambda _: False, stage.now_ns + ORPHAN_NS)
     assert ROOM in stage.router.rooms
-    stage.router.close_orphans(lambda _: True, stage.now_ns + ORPHAN_NS + SECOND)
+    stage.router.close_orphans(lambda _: False, stage.now_ns + ORPHAN_NS + SECOND)
+    assert ROOM not in stage.router.rooms
+
+
+async def test_room_that_was_watched__is_closed_a_while_after_nobody_watches(
+    stage: Stage,
+) -> None:
+    stage.now_ns += 3 * ORPHAN_NS
+    stage.router.close_orphans(lambda _: True, stage.now_ns)
+    stage.router.close_orphans(lambda _: False, stage.now_ns + ORPHAN_NS)
     assert ROOM in stage.router.rooms
     stage.router.close_orphans(lambda _: False, stage.now_ns + ORPHAN_NS + SECOND)
     assert ROOM not in stage.router.rooms
@@ -203,6 +212,38 @@ async def test_leg_that_waited_for_its_transport__asks_for_a_key_frame(stage: St
     await binh.connected()
     stage.router.settle(stage.now_ns)
     assert an.told(PictureLossIndication) != []
+
+
+async def test_viewer_that_is_not_connected__has_no_key_frame_asked_for_until_it_is(
+    stage: Stage,
+) -> None:
+    an = await stage.peer("an", *CALL).connected()
+    an.send(picture(1, key=True))
+    binh = stage.peer("binh", *CALL)
+    an.send(picture(2, key=True))
+    ticks.repair(stage.router, stage.now_ns)
+    assert an.told(PictureLossIndication) == []
+    await binh.connected()
+    ticks.repair(stage.router, stage.now_ns)
+    assert len(an.told(PictureLossIndication)) == 1
+    an.send(picture(3, key=True))
+    assert len(binh.received()) == 1
+
+
+async def test_viewer_that_moved__has_a_key_frame_asked_for(
+    stage: Stage, pair: tuple[StagePeer, StagePeer]
+) -> None:
+    an, binh = pair
+    an.send(picture(1, key=True))
+    stage.now_ns += 2 * SECOND
+    an.told()
+    binh.check()
+    ticks.repair(stage.router, stage.now_ns)
+    assert an.told(PictureLossIndication) == []
+    binh.address = ("198.51.100.1", 5)
+    binh.check()
+    ticks.repair(stage.router, stage.now_ns)
+    assert len(an.told(PictureLossIndication)) == 1
 
 
 async def test_pli_and_fir_of_receivers__are_throttled(

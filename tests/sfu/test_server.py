@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from sfu import clock
 from sfu.control.client import SfuFailure
 from sfu.control.messages import (
     Load,
@@ -273,6 +274,56 @@ async def test_tap__goes_on_after_disconnects_without_gap_or_duplicate(
             return None if answer.status == 404 else f"the tap answers {answer.status}"
 
     await eventually(gone)
+
+
+async def test_closing__lets_readers_have_their_taps_to_the_end() -> None:
+    async with running_sfu() as sfu:
+        await sfu.client.request(OpenRoom(room=ROOM))
+        await permit(sfu, "an")
+        an = Caller(sfu.client, ROOM, "an")
+        try:
+            await an.call()
+            await sfu.client.request(StartTap(room=ROOM, tap=TAP, peers=(PeerId("an"),)))
+            recorder = Recorder(sfu)
+            reading = asyncio.create_task(recorder.read(None))
+            await eventually(lambda: None if recorder.records else "nothing read yet")
+        finally:
+            await an.hang_up()
+    await asyncio.wait_for(reading, 10)
+    recorder.assert_whole()
+    assert recorder.records[-1].kind is RecordKind.END
+
+
+async def test_closing__waits_for_no_reader_that_sleeps() -> None:
+    async with aiohttp.ClientSession(headers=HEADERS) as session, asyncio.timeout(20):
+        async with running_sfu() as sfu:
+            await sfu.client.request(OpenRoom(room=ROOM))
+            await sfu.client.request(StartTap(room=ROOM, tap=TAP, peers=()))
+            tap = await session.ws_connect(f"http://127.0.0.1:{sfu.program.control_port}/tap/{TAP}")
+            began_s = time.monotonic()
+        assert time.monotonic() - began_s < 2
+        await tap.close()
+
+
+async def test_tap__goes_by_the_wall_clock_of_its_beginning(
+    sfu: Sfu, callers: list[Caller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour_ns = 3_600 * 1_000_000_000
+    real_ns = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real_ns() + hour_ns)  # set before it begins
+    started_ns = time.time_ns()
+    await sfu.client.request(StartTap(room=ROOM, tap=TAP, peers=(PeerId("an"),)))
+    await callers[0].hears_and_sees()
+    recorder = Recorder(sfu)
+    await recorder.read(20)
+    monkeypatch.setattr(time, "time_ns", lambda: 0)  # set while it runs
+    await callers[0].hears_and_sees()
+    await sfu.client.request(StopTap(tap=TAP))
+    await asyncio.wait_for(recorder.read(None), 10)
+    arrivals = [record.arrival_ns for record in recorder.records]
+    assert arrivals == sorted(arrivals)
+    assert started_ns < arrivals[0]
+    assert arrivals[-1] < clock.now_ns() + hour_ns + 1_000_000_000
 
 
 async def test_newer_reader__takes_over(sfu: Sfu, callers: list[Caller]) -> None:

@@ -10,37 +10,22 @@ from sfu.streams.keyframes import KeyFrameThrottle
 S = 1_000_000_000
 
 
-def test_request__first__goes_out() -> None:
+def test_request__goes_out_once_a_second() -> None:
     throttle = KeyFrameThrottle()
     assert throttle.request(5 * S)
-    assert not throttle.due(9 * S)
+    assert not throttle.request(6 * S - 1)
+    assert throttle.request(6 * S)
+    assert not throttle.request(6 * S)
 
 
-def test_request__within_a_second__held_back_until_due() -> None:
-    throttle = KeyFrameThrottle()
-    throttle.request(5 * S)
-    assert not throttle.request(5 * S + S // 2)
-    assert not throttle.due(6 * S - 1)
-    assert throttle.due(6 * S)
-    assert not throttle.due(7 * S)
-
-
-def test_arrived__serves_who_was_held_back() -> None:
-    throttle = KeyFrameThrottle()
-    throttle.request(5 * S)
-    throttle.request(5 * S + 1)
-    throttle.arrived()
-    assert not throttle.due(6 * S)
-
-
-@given(st.lists(st.tuples(st.integers(0, 400_000_000), st.booleans()), max_size=60))
-def test_throttle__any_calls__at_most_one_an_interval(steps: list[tuple[int, bool]]) -> None:
+@given(st.lists(st.integers(0, 400_000_000), max_size=60))
+def test_throttle__any_calls__at_most_one_an_interval(steps: list[int]) -> None:
     throttle = KeyFrameThrottle()
     now_ns, sent = 0, []
-    for step_ns, request in steps:
+    for step_ns in steps:
         now_ns += step_ns
-        if throttle.request(now_ns) if request else throttle.due(now_ns):
+        if throttle.request(now_ns):
             sent.append(now_ns)
     assert all(later - earlier >= S for earlier, later in itertools.pairwise(sent))
-    if any(request for _, request in steps):
+    if steps:
         assert sent

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from sfu.forwarder.contract import StreamHandle
 from sfu.ids import PeerId, RoomId, SourceId, TapId
 from sfu.rtp import rtcp
 from sfu.rtp.rtcp import Goodbye, PictureLossIndication, ReceiverReport
-from sfu.tap import KEEP_ENDED_NS, Tap, Taps, fan_out
+from sfu.tap import KEEP_ENDED_NS, Budget, PacketSink, Tap, Taps, fan_out
 from tests.sfu.routing import ROOM, SECOND, Stage, StagePeer, picture, voice
 
 NOW = 1_700_000_000_000_000_000
@@ -44,7 +45,7 @@ def new_tap(buffer_bytes: int = 1 << 20) -> Tap:
         overflowed.append(tap)
         tap.end(now_ns)
 
-    return Tap(TAP, RoomId("room"), buffer_bytes, end)
+    return Tap(TAP, RoomId("room"), Budget(buffer_bytes), end)
 
 
 def everything(tap: Tap, after: int = 0) -> list[Record]:
@@ -111,13 +112,13 @@ def test_acknowledged_records__are_forgotten_and_free_their_bytes() -> None:
 
 
 def test_full_buffer__ends_the_tap_with_a_readable_end() -> None:
-    tap = new_tap(buffer_bytes=1000)
+    tap = new_tap(buffer_bytes=4000)
     sink = tap.sink(HANDLE, TRACK)
     for _ in range(30):
         sink(b"x" * 100, NOW)
     records = everything(tap)
     assert records[-1].kind is RecordKind.END
-    assert tap.backlog_bytes < 1200
+    assert 1000 < tap.backlog_bytes < 2500
     assert [r.sequence for r in records] == list(range(1, len(records) + 1))
 
 
@@ -145,6 +146,18 @@ def test_readers_that_come_and_go__miss_nothing_and_get_nothing_twice(
     given_in = packets[: len(packets) - len(todo)]
     assert [r.sequence for r in kept] == list(range(1, len(kept) + 1))
     assert [r.body for r in kept if r.kind is RecordKind.RTP] == given_in
+
+
+def test_reader_of_another_tap_of_this_name__is_not_believed() -> None:
+    tap = new_tap()
+    sink = tap.sink(HANDLE, TRACK)
+    for _ in range(5):
+        sink(b"x", NOW)
+    assert tap.holds(0)
+    assert not tap.holds(3)  # it is there, and nobody was given it
+    _, last = tap.read(0, 100)
+    assert tap.holds(last)
+    assert not tap.holds(last + 1)
 
 
 def test_fan_out__gives_every_tap_the_packet() -> None:
@@ -198,14 +211,75 @@ def test_tap_of_another_room__is_left_alone() -> None:
     assert [tap.peers for tap in taps] == [{"an"}]
 
 
-def test_ended_tap__is_kept_until_read_or_too_old() -> None:
+def started(taps: Taps, name: str) -> tuple[Tap, PacketSink]:
+    tap = taps.start(ROOM, TapId(name), 1, [])
+    assert tap is not None
+    return tap, tap.sink(HANDLE, TRACK)
+
+
+def test_ended_tap__is_kept_a_day_and_then_missed_loudly(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     taps = new_taps()
-    taps.start(ROOM, TAP, 1, [])
+    _, sink = started(taps, TAP)
+    sink(b"packet", NOW)
     taps.stop(TAP, NOW)
     taps.sweep(NOW + KEEP_ENDED_NS)
-    assert len(taps) == 1
+    assert KEEP_ENDED_NS == 24 * 3600 * SECOND
+    assert (len(taps), taps.discarded, caplog.records) == (1, 0, [])
     taps.sweep(NOW + KEEP_ENDED_NS + 1)
-    assert len(taps) == 0
+    assert (len(taps), taps.discarded, taps.backlog_bytes()) == (0, 1, 0)
+    (line,) = caplog.records
+    assert line.levelname == "ERROR"
+    assert TAP in line.getMessage()
+    assert ROOM in line.getMessage()
+
+
+def test_ended_tap__of_which_only_the_end_is_unread__is_not_missed() -> None:
+    taps = new_taps()
+    tap, sink = started(taps, TAP)
+    sink(b"packet", NOW)
+    taps.stop(TAP, NOW)
+    tap.acknowledge(2)
+    taps.sweep(NOW + KEEP_ENDED_NS + 1)
+    assert (len(taps), taps.discarded) == (0, 0)
+
+
+def test_memory__is_one_budget_and_the_largest_backlog_ends_first() -> None:
+    overflowed: list[str] = []
+    taps = Taps(100_000, lambda tap: overflowed.append(tap.id))
+    large, into_large = started(taps, "large")
+    small, into_small = started(taps, "small")
+    for number in range(1000):
+        into_large(bytes(1000), NOW)
+        if number % 100 == 0:
+            into_small(bytes(1000), NOW)
+    assert overflowed == ["large"]
+    assert (large.overflowed, small.overflowed) == (True, False)
+    assert everything(large)[-1].kind is RecordKind.END
+    # What counts is what Python holds, and the sum stays below the limit whatever comes.
+    for name in ("a", "b", "c", "d", "e"):
+        _, sink = started(taps, name)
+        for _ in range(1000):
+            sink(b"", NOW)
+        assert taps.backlog_bytes() < 101_000
+    assert taps.backlog_bytes() == sum(tap.backlog_bytes for tap in taps)
+    for tap in taps:
+        tap.discard()
+    assert taps.backlog_bytes() == 0
+
+
+def test_record__counts_with_what_python_needs_for_it() -> None:
+    taps = Taps(1 << 30, lambda _: None)
+    _, sink = started(taps, TAP)
+    tracemalloc.start()
+    try:
+        for number in range(5000):
+            sink(bytes(50), number)
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taps.backlog_bytes() == pytest.approx(held_bytes, rel=0.35)
 
 
 # -------------------------------------------------------------- in the router
@@ -318,3 +392,23 @@ async def test_overflow__ends_the_tap_and_tells(stage: Stage) -> None:
     assert sum(isinstance(event, TapEnded) for event in stage.events) == 1
     assert stage.router.taps.overflows == 1
     assert stage.statistics().streams[0].packets == 1000
+
+
+async def test_overflow__is_told_to_who_comes_later(stage: Stage) -> None:
+    an = await talking(stage, "an")
+    start(stage, "an")
+    start(stage, "an", tap="second")
+    for sequence in range(1000):
+        an.send(voice(sequence))
+    stage.do(StopTap(tap=TapId("third")))
+    ended = [TapEnded(room=ROOM, tap=TapId(tap)) for tap in (TAP, "second")]
+    told = [event for event in stage.router.snapshot(ROOM) if isinstance(event, TapEnded)]
+    assert told == ended
+    found = stage.router.taps.get(TAP)
+    assert found is not None
+    found.discard()
+    stage.router.taps.sweep(stage.now_ns)
+    stage.events.clear()
+    for tap in (TAP, "second", "third"):
+        start(stage, "an", tap=tap, version=1)
+    assert stage.events == ended

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,8 +30,13 @@ def test_new_lost__heard__new() -> None:
     assert after("new_lost", "heard") == "new"
 
 
-def test_new_lost__keyed__up() -> None:
-    assert after("new_lost", "keyed") == "up"
+def test_new_lost__keyed__up_lost() -> None:
+    assert after("new_lost", "keyed") == "up_lost"
+
+
+@pytest.mark.parametrize("state", ["new", "up", "new_lost", "up_lost"])
+def test_any__flooded__broken(state: State) -> None:
+    assert after(state, "flooded") == "broken"
 
 
 def test_broken__heard__broken() -> None:

@@ -8,9 +8,11 @@ import pytest
 from aioice import stun
 
 from sfu.control.messages import PeerTransport
+from sfu.router import ticks
+from sfu.rtp.rtcp import PictureLossIndication
 from sfu.transport.lifecycle import SILENCE_NS
 from tests.sfu.offers import FINGERPRINT
-from tests.sfu.routing import SECOND, Stage, StagePeer
+from tests.sfu.routing import SECOND, Stage, StagePeer, picture
 from tests.support.eventually import eventually
 
 
@@ -96,8 +98,112 @@ async def test_silence__fails_and_a_check_mends(stage: Stage) -> None:
     stage.now_ns += SECOND
     watch(stage)
     assert state(stage, peer) == "failed"
+    peer.check(nominate=False)
+    assert state(stage, peer) == "connected"
+
+
+def sent_to(stage: Stage, peer: StagePeer) -> bool:
+    """Whether RTCP to the peer goes to its address."""
+    stage.wire.sent.clear()
+    (home,) = (h for h in stage.router.homes() if h.peer.id == peer.name)
+    stage.engine.send_rtcp(home.connection.transport.handle, b"\x80\xc9\0\1\0\0\0\1")
+    return [address for address, _ in stage.wire.sent] == [peer.address]
+
+
+async def test_failed_transport__is_sent_nothing_until_a_check_mends_it(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic", "hear", "see").connected()
+    binh = await stage.peer("binh", "mic", "cam").connected()
+    binh.send(picture(1, key=True))
+    assert len(peer.received()) == 1
+    watch(stage)
+    stage.now_ns += SILENCE_NS + SECOND
+    binh.check()
+    watch(stage)
+    assert (state(stage, peer), state(stage, binh)) == ("failed", "connected")
+    binh.told()
+    binh.send(picture(2, key=True))
+    assert not sent_to(stage, peer)
+    assert peer.received() == []
+    peer.check(nominate=False)
+    ticks.repair(stage.router, stage.now_ns)
+    assert len(binh.told(PictureLossIndication)) == 1
+    assert sent_to(stage, peer)
+    peer.told()
+    binh.send(picture(3, key=True))
+    assert len(peer.received()) == 1
+
+
+async def test_closed_transport__is_sent_nothing(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    assert sent_to(stage, peer)
+    await peer.close()
+    await eventually(lambda: None if state(stage, peer) == "closed" else "not closed")
+    assert not sent_to(stage, peer)
+    peer.check()
+    assert not sent_to(stage, peer)
+
+
+async def test_checks_from_elsewhere__do_not_keep_a_silent_address(stage: Stage) -> None:
+    """Nobody can have media sent to an address that never says a word."""
+    peer = await stage.peer("an", "mic").connected()
+    watch(stage)
+    stage.now_ns += SILENCE_NS + SECOND
+    peer.address = ("198.51.100.9", 9)
+    peer.check(nominate=False)
+    watch(stage)
+    peer.check(nominate=False)
+    assert state(stage, peer) == "failed"
     peer.check()
     assert state(stage, peer) == "connected"
+    assert sent_to(stage, peer)
+
+
+async def test_address_of_another__is_refused_while_the_other_is_there(stage: Stage) -> None:
+    victim = await stage.peer("an", "mic").connected()
+    thief = await stage.peer("binh", "mic").connected()
+    own, thief.address = thief.address, victim.address
+    stage.wire.sent.clear()
+    thief.check()
+    assert stage.wire.sent == []
+    assert stage.transports.checks.address_taken == 1
+    assert sent_to(stage, victim)
+    watch(stage)
+    stage.now_ns += SILENCE_NS + SECOND
+    thief.address = own
+    thief.check()
+    watch(stage)
+    assert state(stage, victim) == "failed"
+    thief.address = victim.address
+    thief.check()
+    assert sent_to(stage, thief)
+
+
+async def test_lost_address__is_had_again_with_the_next_check(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    other = stage.engine.add_transport()
+    stage.engine.set_address(other, peer.address)
+    assert not sent_to(stage, peer)
+    stage.engine.remove_transport(other)
+    peer.check()
+    assert sent_to(stage, peer)
+
+
+@pytest.mark.parametrize(("seconds", "result"), [(1, "connected"), (2, "failed")])
+async def test_flood__of_two_seconds_ends_the_transport(
+    stage: Stage, seconds: int, result: str
+) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    watch(stage)
+    for _ in range(seconds):
+        for _ in range(5100):
+            stage.engine.receive(b"\x80\x6f" + bytes(10), peer.address, stage.now_ns)
+        stage.now_ns += SECOND
+        watch(stage)
+    stage.now_ns += SECOND
+    watch(stage)
+    assert state(stage, peer) == result
+    peer.check()
+    assert state(stage, peer) == result
 
 
 async def test_new_address__with_a_nominating_check__moves_the_transport(stage: Stage) -> None:
