@@ -25,7 +25,7 @@ from recorder.workspace import Workspace
 
 log = logging.getLogger("recorder")
 
-_EXIT_CONFIG = 2
+_EXIT_FAULT, _EXIT_CONFIG = 1, 2
 #: A disk that hangs must not keep the process: what was acknowledged is on it already.
 _CLOSE_LIMIT_S = 4.5
 _SHUTDOWN_TIMEOUT_S = 2.0
@@ -63,7 +63,8 @@ async def _listen(config: Config, app: web.Application) -> tuple[web.AppRunner, 
     return runner, port
 
 
-async def _run(config: Config) -> None:
+async def _run(config: Config) -> int:
+    """Serve until told to stop; returns the exit status."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,8 +81,11 @@ async def _run(config: Config) -> None:
         server = ControlServer(config.control_secret, metrics)
         recorder = Recorder(config, workspace, archive, metrics, server.emit)
         metrics.observe(recorder)
-        for coroutine in (outbox.run(), watch_loop(metrics.loop_lag)):
-            closing.push_async_callback(_end, asyncio.create_task(coroutine))
+        delivering = asyncio.create_task(outbox.run(), name="outbox")
+        # Records that nobody delivers any more must not pass unseen: without it, we end.
+        delivering.add_done_callback(lambda _: stop.set())
+        for task in (delivering, asyncio.create_task(watch_loop(metrics.loop_lag))):
+            closing.push_async_callback(_end, task)
         closing.push_async_callback(recorder.close)
         await recorder.start()
         runner, port = await _listen(config, server.app(recorder))
@@ -91,8 +95,19 @@ async def _run(config: Config) -> None:
         sys.stdout.write(json.dumps({"ready": True, "control_port": port}) + "\n")
         sys.stdout.flush()
         await stop.wait()
+        status = _status_of(delivering)
         log.info("closing")
-        threading.Thread(target=_exit_late, daemon=True).start()
+        threading.Thread(target=_exit_late, args=(status,), daemon=True).start()
+    return status
+
+
+def _status_of(delivering: asyncio.Task[None]) -> int:
+    if not delivering.done():
+        return 0
+    error = None if delivering.cancelled() else delivering.exception()
+    # The text of an error may quote a bundle.
+    log.error("the outbox ended by itself: %s", type(error).__name__)
+    return _EXIT_FAULT
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -100,10 +115,10 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _exit_late() -> None:
+def _exit_late(status: int) -> None:
     threading.Event().wait(_CLOSE_LIMIT_S)
     log.error("the disk did not answer in time; exit without waiting for it")
-    os._exit(0)
+    os._exit(status)
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
@@ -120,18 +135,20 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 def main() -> int:
-    """Run until SIGTERM, SIGINT or the end of standard input; 2 when misconfigured."""
+    """Run until SIGTERM, SIGINT or the end of standard input.
+
+    2 when misconfigured, 1 when a part without which we do not serve has ended.
+    """
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     try:
-        asyncio.run(_run(Config.from_environment()))
+        return asyncio.run(_run(Config.from_environment()))
     except ConfigError as error:
         sys.stderr.write(f"recorder: {error}\n")
         return _EXIT_CONFIG
-    return 0
 
 
 if __name__ == "__main__":

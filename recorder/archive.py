@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from recorder.durable import PARTIAL_SUFFIX, make_directory, write_file
-from recorder.errors import MuxError, StateError
+from recorder.errors import MuxError, MuxTimeoutError, StateError
 from recorder.manifest import (
     MANIFEST,
     TRACKS,
@@ -122,10 +122,18 @@ class Archive:
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 
+    def version(self, consultation: str) -> int | None:
+        """Of the dossier it is archived with; None when it is not archived. Blocks."""
+        manifest = self.manifest(consultation)
+        return None if manifest is None else manifest.dossier_version
+
     def holds(self, dossier: Dossier) -> bool:
-        """Whether the consultation is archived with this very dossier. Blocks."""
+        """Whether the consultation is archived with this very dossier or a newer one. Blocks."""
         manifest = self.manifest(dossier.consultation)
-        return manifest is not None and manifest.dossier_sha256 == dossier_sha256(dossier)
+        return manifest is not None and (
+            manifest.dossier_version > dossier.version
+            or manifest.dossier_sha256 == dossier_sha256(dossier)
+        )
 
 
 class ArchiveJob:
@@ -145,6 +153,10 @@ class ArchiveJob:
     async def run(self) -> None:
         """Do all steps. Raises OSError when the disk is full or fails; run it again later then."""
         self.problems = []
+        workspace, consultation = self._archive.workspace, self._dossier.consultation
+        for name in await asyncio.to_thread(workspace.unclear, consultation):
+            log.error("consultation %s: %s is in no archive", consultation, name)
+            self._complain("file", name)
         try:
             rows = await asyncio.to_thread(self._collect)
             self._advance(Progress.COLLECTED)
@@ -186,6 +198,8 @@ class ArchiveJob:
                 return await mux_in_process(journal, self._directory / TRACKS, never)
             except MuxError as error:
                 log.error("recording %s could not be muxed: %s", row.recording, error)
+                if isinstance(error, MuxTimeoutError):
+                    break
         self._complain("recording", row.recording)
         return None
 

@@ -19,8 +19,16 @@ class JournalError(RecorderError):
     """A journal cannot be read or written: not ours, or the disk fails."""
 
 
+class TapLostError(RecorderError):
+    """The tap is gone, or is not the one that was begun: no more of the recording will come."""
+
+
 class MuxError(RecorderError):
     """A recording's journal could not be made into files."""
+
+
+class MuxTimeoutError(MuxError):
+    """The muxer was ended because it took too long: once more would take as long."""
 
 
 class CommandError(RecorderError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from enum import Enum
 
@@ -12,7 +13,7 @@ import aiohttp
 import msgspec
 
 from recorder.config import Config
-from recorder.errors import DiskFullError, JournalError, StateError
+from recorder.errors import DiskFullError, JournalError, StateError, TapLostError
 from recorder.journal import Header, Journal
 from recorder.metrics import Metrics
 from recorder.source import Outcome, TapReader
@@ -131,8 +132,10 @@ class RecordingJob:
         if self.state is State.DRAINING or self.state.final:
             return
         self.state = after(self.state, Event.STOP)
+        stopped_ns = time.time_ns()
+        self.row = msgspec.structs.replace(self.row, stopped_ns=stopped_ns)
         if self._reader is not None:
-            self._reader.stop()
+            self._reader.stop(stopped_ns)
         await self._store("draining", "")
 
     async def finished(self) -> None:
@@ -156,6 +159,9 @@ class RecordingJob:
             log.error("recording %s failed: %s", self.row.recording, error)
         except JournalError as error:
             event, detail = Event.FAILED, "journal"
+            log.error("recording %s failed: %s", self.row.recording, error)
+        except TapLostError as error:
+            event, detail = Event.FAILED, "tap"
             log.error("recording %s failed: %s", self.row.recording, error)
         except Exception:
             event, detail = Event.FAILED, "internal"
@@ -200,9 +206,11 @@ class RecordingJob:
         )
         self._reader = reader
         if self.state is State.DRAINING:
-            reader.stop()
+            stopped_ns = self.row.stopped_ns
+            reader.stop(time.time_ns() if stopped_ns is None else stopped_ns)
         outcome = await reader.run()
         if outcome is Outcome.GAVE_UP:
+            self._metrics.cuts.inc()
             log.warning("recording %s: its tap is gone before its end", self.row.recording)
             return Event.GAVE_UP
         return Event.ENDED

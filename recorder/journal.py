@@ -10,7 +10,8 @@ needs one fsync for a batch and has one last sequence number from which to conti
     frame      length u32, CRC-32 of the content u32, content; network order
 
 After any crash the file holds a whole prefix of what was appended, and perhaps a torn tail, which
-`Journal.open` cuts off and `read` does not see. What `append` returned for is in the prefix.
+`Journal.open` cuts off and `read` does not see. What `append` returned for is in the prefix. A tail
+of more than a torn frame may be of a damaged disk: it is copied to ``<file>.tail-<n>`` first.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -26,7 +28,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from recorder.durable import free_bytes, sync_directory
+from recorder.durable import free_bytes, sync_directory, sync_file
 from recorder.errors import DiskFullError, JournalError
 from sfu.control.tap import (
     HEADER_BYTES,
@@ -152,9 +154,30 @@ class Journal:
                 self.size_bytes = file.tell()
                 self.last_sequence = record.sequence
                 self.ended = record.kind is RecordKind.END
-        if os.fstat(self._descriptor).st_size > self.size_bytes:
+        try:
+            self._cut_tail()
+        except OSError as error:
+            raise _failure(error) from error
+
+    def _cut_tail(self) -> None:
+        tail_bytes = os.fstat(self._descriptor).st_size - self.size_bytes
+        if tail_bytes > _FRAME.size + _MAX_CONTENT_BYTES:
+            self._set_tail_aside(tail_bytes)
+        if tail_bytes > 0:
             os.ftruncate(self._descriptor, self.size_bytes)
         os.fsync(self._descriptor)
+
+    def _set_tail_aside(self, tail_bytes: int) -> None:
+        self._keep_reserve(tail_bytes)
+        number = 1
+        while (aside := self._path.with_name(f"{self._path.name}.tail-{number}")).exists():
+            number += 1
+        with self._path.open("rb") as source, aside.open("xb") as target:
+            os.fchmod(target.fileno(), 0o600)
+            source.seek(self.size_bytes)
+            shutil.copyfileobj(source, target, _READ_BUFFER_BYTES)
+        sync_file(aside)
+        sync_directory(aside.parent)
 
     def _begin(self, header: Header) -> None:
         os.ftruncate(self._descriptor, 0)

@@ -98,6 +98,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     consultation: str
     mode: str
     dossier_sha256: str
+    dossier_version: int = 0
     created_at: float
     started_at: float | None
     ended_at: float | None
@@ -265,6 +266,7 @@ def build(
         consultation=dossier.consultation,
         mode=dossier.mode,
         dossier_sha256=dossier_sha256(dossier),
+        dossier_version=dossier.version,
         created_at=dossier.created_at,
         started_at=dossier.started_at,
         ended_at=dossier.ended_at,

@@ -26,7 +26,9 @@ class Observed(Protocol):
 
     def kept_consultations(self) -> int: ...
 
-    def free_bytes(self) -> int: ...
+    def oldest_archive_age_s(self) -> float: ...
+
+    def free_bytes(self) -> dict[str, int]: ...
 
 
 class Metrics:
@@ -85,8 +87,13 @@ class Metrics:
         )
         self.failures = Counter(
             "vtelehealth_recorder_recording_failures",
-            "Recordings that failed, by reason: disk_full, journal, internal.",
+            "Recordings that failed, by reason: disk_full, journal, tap, internal.",
             ["reason"],
+            registry=self.registry,
+        )
+        self.cuts = Counter(
+            "vtelehealth_recorder_recordings_cut",
+            "Stopped recordings whose tap's END did not come: their last seconds may be missing.",
             registry=self.registry,
         )
         self.archive_lag = Histogram(
@@ -102,7 +109,7 @@ class Metrics:
         )
         self.archive_problems = Counter(
             "vtelehealth_recorder_archive_problems",
-            "Tracks, recordings and bundles that could not be made; their sources are kept.",
+            "Tracks, recordings and bundles not made, and files not used; the sources are kept.",
             ["what"],
             registry=self.registry,
         )
@@ -116,8 +123,8 @@ class Metrics:
         # A series that begins at its first increase hides that increase from an alert.
         for counter, values in (
             (self.tap_connects, ("connected", "refused", "unreachable")),
-            (self.failures, ("disk_full", "journal", "internal")),
-            (self.archive_problems, ("dossier", "recording", "track", "bundle")),
+            (self.failures, ("disk_full", "journal", "tap", "internal")),
+            (self.archive_problems, ("dossier", "recording", "track", "bundle", "file")),
         ):
             for value in values:
                 counter.labels(value)
@@ -138,10 +145,18 @@ class _Observer(Collector):
         for state, count in self._observed.recordings_by_state().items():
             states.add_metric([state], count)
         yield states
+        disks = GaugeMetricFamily(
+            "vtelehealth_recorder_disk_free_bytes",
+            "Free bytes on the disk of a directory: work (journals) or archive.",
+            labels=["directory"],
+        )
+        for directory, free in self._observed.free_bytes().items():
+            disks.add_metric([directory], free)
+        yield disks
         for name, text, read in self._gauges():
             yield GaugeMetricFamily(f"vtelehealth_recorder_{name}", text, value=read())
 
-    def _gauges(self) -> list[tuple[str, str, Callable[[], int]]]:
+    def _gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
         seen = self._observed
         return [
             (
@@ -159,7 +174,11 @@ class _Observer(Collector):
                 "Consultations put aside because something in them could not be archived.",
                 seen.kept_consultations,
             ),
-            ("disk_free_bytes", "Free bytes on the disk of the journals.", seen.free_bytes),
+            (
+                "archive_oldest_age_seconds",
+                "Time for which the oldest of them has waited, 0 when none waits.",
+                seen.oldest_archive_age_s,
+            ),
         ]
 
 

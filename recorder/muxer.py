@@ -26,7 +26,7 @@ import msgspec
 
 from recorder import journal
 from recorder.durable import free_bytes
-from recorder.errors import JournalError, MuxError
+from recorder.errors import JournalError, MuxError, MuxTimeoutError
 from recorder.media.depacketize import Frame, depacketizer
 from recorder.media.reorder import Ordered, Packet, Reorder
 from recorder.media.timeline import Stamper, Survey, Timeline, TrackClock, unwrapped
@@ -44,6 +44,8 @@ from sfu.rtp.packet import RtpFormatError, RtpPacket
 
 #: How many packets further on a missing one is given up: a second or more of either kind.
 _WINDOW = {"audio": 64, "video": 1024}
+#: Enough to read 100 GB twice, a day of a large consultation; a muxer that takes longer hangs.
+_LIMIT_S = 3600.0
 _EXIT_JOURNAL, _EXIT_DISK = 3, 4
 _DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 #: With less than the container's own buffers left on the disk, whatever failed failed for that.
@@ -258,7 +260,8 @@ async def mux_in_process(
 ) -> MuxedRecording:
     """Run `mux` in a process of its own; it is ended when this is cancelled.
 
-    Raises `MuxError` when the process fails, OSError when the disk does.
+    Raises `MuxError` when the process fails, `MuxTimeoutError` when it is not done within an hour,
+    OSError when the disk fails.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -271,11 +274,14 @@ async def mux_in_process(
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        answer, complaint = await process.communicate(msgspec.json.encode(barred))
-    except BaseException:
+        async with asyncio.timeout(_LIMIT_S):
+            answer, complaint = await process.communicate(msgspec.json.encode(barred))
+    except BaseException as error:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+        if isinstance(error, TimeoutError):
+            raise MuxTimeoutError("the muxer took too long") from error
         raise
     if process.returncode == _EXIT_DISK:
         raise OSError(errno.EIO, "the disk is full or fails")

@@ -41,6 +41,10 @@ _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
 #: Muxing is work for a whole core; the recordings that go on need the others.
 _ARCHIVES_AT_ONCE = 2
+#: Signalling speaks of a consultation at each change and at each reconnect. The longest on call,
+#: a night's watch of a patient without any change, is far shorter than a day.
+_QUIET_S = 24 * 3600.0
+_ORPHANS_EVERY_S = 600.0
 
 
 class Recorder:
@@ -67,7 +71,9 @@ class Recorder:
         self._jobs: dict[str, RecordingJob] = {}
         self._archiving: dict[str, asyncio.Task[None]] = {}
         self._archive_slots = asyncio.Semaphore(_ARCHIVES_AT_ONCE)
-        self._claimed: set[str] = set()
+        # When each consultation was last spoken of by a command to this process.
+        self._heard_s: dict[str, float] = {}
+        self._began_s = time.monotonic()
         self._orphans: asyncio.Task[None] | None = None
         # Commands change files that belong together; they come seldom.
         self._command = asyncio.Lock()
@@ -75,21 +81,22 @@ class Recorder:
     # -------------------------------------------------------------- life
 
     async def start(self) -> None:
-        """Take up what the last process left: archives at once, recordings when claimed."""
+        """Take up what the last process left, before anybody asks: what waits at the SFU for a
+        recording whose stop was lost is fetched all the same."""
         self._session = aiohttp.ClientSession()
+        self._began_s = time.monotonic()
         left = []
         for consultation in await asyncio.to_thread(self._workspace.consultations):
             rows = await asyncio.to_thread(self._workspace.recordings, consultation)
             accepted = await asyncio.to_thread(self._workspace.archive_accepted, consultation)
             for row in rows:
-                if row.stage == "draining" or (accepted and not row.final):
-                    await self._take_up(row, draining=True)
+                if not row.final:
+                    await self._take_up(row, draining=accepted or row.stage == "draining")
             if accepted:
                 self._begin_archive(consultation)
             else:
                 left.append(consultation)
-        if left:
-            self._orphans = asyncio.create_task(self._adopt_orphans(left), name="orphans")
+        self._orphans = asyncio.create_task(self._watch_for_orphans(left), name="orphans")
 
     async def close(self) -> None:
         """End all tasks; every journal is whole and closed on return."""
@@ -103,23 +110,40 @@ class Recorder:
         if self._session is not None:
             await self._session.close()
 
-    async def _adopt_orphans(self, consultations: list[str]) -> None:
-        """Archive, after the grace, what was left by the last process and nobody asked for."""
+    async def _watch_for_orphans(self, left: list[str]) -> None:
+        """Archive what nobody asks for: after the grace what the last process left, and then
+        what is over and was not spoken of for a day."""
         await asyncio.sleep(self._config.orphan_s)
-        for consultation in consultations:
-            async with self._command:
-                if consultation in self._claimed:
-                    continue
-                log.warning("consultation %s was claimed by nobody: archived", consultation)
-                try:
-                    await asyncio.to_thread(self._workspace.accept_archive, consultation)
-                except OSError as error:
-                    log.error("consultation %s: %s", consultation, error.strerror)
-                    continue
-                for row in await asyncio.to_thread(self._workspace.recordings, consultation):
-                    if not row.final and row.recording not in self._jobs:
-                        await self._take_up(row, draining=True)
-                self._begin_archive(consultation)
+        for consultation in left:
+            if consultation not in self._heard_s:
+                await self._adopt(consultation, lambda c: c not in self._heard_s)
+        while True:
+            await asyncio.sleep(_ORPHANS_EVERY_S)
+            try:
+                working = await asyncio.to_thread(self._workspace.consultations)
+            except OSError as error:
+                log.error("the work directory cannot be read: %s", error.strerror)
+                continue
+            for consultation in working:
+                if consultation not in self._archiving and self._is_quiet(consultation):
+                    await self._adopt(consultation, self._is_quiet)
+
+    def _is_quiet(self, consultation: str) -> bool:
+        """Whether its recordings are over and it was not spoken of for a day."""
+        over = all(job.state.final for job in self._jobs_of(consultation))
+        heard_s = self._heard_s.get(consultation, self._began_s)
+        return over and time.monotonic() - heard_s >= _QUIET_S
+
+    async def _adopt(self, consultation: str, still: Callable[[str], bool]) -> None:
+        """Archive a consultation with its last dossier, if it is `still` nobody's."""
+        async with self._command:
+            if not still(consultation):
+                return
+            log.warning("consultation %s was claimed by nobody: archived", consultation)
+            try:
+                await self._archive_all(consultation)
+            except OSError as error:
+                log.error("consultation %s: %s", consultation, error.strerror)
 
     # ---------------------------------------------------------- commands
 
@@ -155,7 +179,7 @@ class Recorder:
         if job is not None:
             if job.row.consultation != dossier.consultation:
                 raise CommandError("the recording is of another consultation")
-            await self._put_dossier(dossier)
+            await self._put_newer(dossier)
             await job.retarget(command.tap_url)
             self._tell(job)
             return
@@ -169,7 +193,8 @@ class Recorder:
         known = next((one for one in rows if one.recording == name), None)
         if known is None:
             await asyncio.to_thread(self._check_room)
-        await self._put_dossier(dossier)
+        if not await self._put_newer(dossier) and not await self._is_working(row.consultation):
+            raise CommandError("the consultation was archived with a newer dossier")
         if known is not None and known.final:
             state: State = State.STOPPED if known.stage == "stopped" else State.FAILED
             self._tell_state(name, state, known.detail)
@@ -180,34 +205,50 @@ class Recorder:
     async def _stop_recording(self, name: str) -> None:
         job = self._jobs.get(name)
         if job is not None:
-            self._claimed.add(job.row.consultation)
+            self._heard_s[job.row.consultation] = time.monotonic()
             await job.stop()
-            return
-        # Left by the last process and not claimed by a StartRecording.
-        for consultation in await asyncio.to_thread(self._workspace.consultations):
-            for row in await asyncio.to_thread(self._workspace.recordings, consultation):
-                if row.recording == name and not row.final:
-                    self._claimed.add(consultation)
-                    await self._take_up(row, draining=True)
 
     async def _put_dossier(self, dossier: Dossier) -> None:
+        """Store it, unless the consultation is archived with all that it says."""
+        consultation = check_name(dossier.consultation)
+        if not await self._is_working(consultation):
+            archived = await asyncio.to_thread(self._archive.version, consultation)
+            if archived is not None and dossier.version <= archived:
+                return
+        await self._put_newer(dossier)
+
+    async def _put_newer(self, dossier: Dossier) -> bool:
+        """Store it, unless a newer one is known; False when one is."""
+        consultation = check_name(dossier.consultation)
+        if await self._is_working(consultation):
+            self._heard_s[consultation] = time.monotonic()
+        stored = await asyncio.to_thread(self._workspace.dossier, consultation)
+        archived = await asyncio.to_thread(self._archive.version, consultation)
+        if dossier.version < max(stored.version if stored is not None else 0, archived or 0):
+            log.info("consultation %s: an older dossier is ignored", consultation)
+            return False
         await asyncio.to_thread(self._workspace.put_dossier, dossier)
-        self._claimed.add(dossier.consultation)
+        self._heard_s[consultation] = time.monotonic()
+        return True
+
+    async def _is_working(self, consultation: str) -> bool:
+        return consultation in await asyncio.to_thread(self._workspace.consultations)
 
     async def _archive_consultation(self, dossier: Dossier) -> None:
         consultation = check_name(dossier.consultation)
-        working = await asyncio.to_thread(self._workspace.consultations)
-        if consultation not in working and await asyncio.to_thread(self._archive.holds, dossier):
+        if not await self._is_working(consultation) and await asyncio.to_thread(
+            self._archive.holds, dossier
+        ):
             self._emit(Archived(consultation=consultation, directory=consultation))
             return
-        await self._put_dossier(dossier)
+        await self._put_newer(dossier)
+        await self._archive_all(consultation)
+
+    async def _archive_all(self, consultation: str) -> None:
+        """Accept the archive on disk, end the recordings, and begin."""
         await asyncio.to_thread(self._workspace.accept_archive, consultation)
-        for row in await asyncio.to_thread(self._workspace.recordings, consultation):
-            job = self._jobs.get(row.recording)
-            if job is not None:
-                await job.stop()
-            elif not row.final:
-                await self._take_up(row, draining=True)
+        for job in self._jobs_of(consultation):
+            await job.stop()
         self._begin_archive(consultation)
 
     def _archived(self, consultation: str, recording: str) -> bool:
@@ -215,8 +256,9 @@ class Recorder:
         return manifest is not None and any(row.id == recording for row in manifest.recordings)
 
     def _check_room(self) -> None:
-        if free_bytes(self._config.work_dir) < self._config.min_free_bytes:
-            raise DiskFullError("the disk is at its reserve")
+        for directory in (self._config.work_dir, self._config.archive_dir):
+            if free_bytes(directory) < self._config.min_free_bytes:
+                raise DiskFullError("the disk is at its reserve")
 
     # -------------------------------------------------------- recordings
 
@@ -303,7 +345,7 @@ class Recorder:
         for job in self._jobs_of(consultation):
             del self._jobs[job.row.recording]
         self._archiving.pop(consultation, None)
-        self._claimed.discard(consultation)
+        self._heard_s.pop(consultation, None)
 
     def _jobs_of(self, consultation: str) -> list[RecordingJob]:
         return [job for job in self._jobs.values() if job.row.consultation == consultation]
@@ -327,8 +369,22 @@ class Recorder:
         """Consultations put aside because something in them could not be archived."""
         return self._workspace.kept()
 
-    def free_bytes(self) -> int:
-        """Free bytes on the disk of the journals."""
-        with contextlib.suppress(OSError):
-            return free_bytes(self._config.work_dir)
-        return 0
+    def oldest_archive_age_s(self) -> float:
+        """For how long the first of them has waited; 0 when none waits."""
+        ages = [0.0]
+        for consultation in self._archiving:
+            with contextlib.suppress(OSError):
+                ages.append(time.time() - self._workspace.archive_accepted_at(consultation))
+        return max(ages)
+
+    def free_bytes(self) -> dict[str, int]:
+        """Free bytes on the disks of the journals and of the archive."""
+        found = {}
+        for name, path in (
+            ("work", self._config.work_dir),
+            ("archive", self._config.archive_dir),
+        ):
+            found[name] = 0
+            with contextlib.suppress(OSError):
+                found[name] = free_bytes(path)
+        return found

@@ -15,10 +15,10 @@ from enum import Enum
 
 import aiohttp
 
-from recorder.errors import RecorderError
+from recorder.errors import RecorderError, TapLostError
 from recorder.journal import Journal
 from recorder.metrics import Metrics
-from sfu.control.tap import Record, TapFormatError, parse_records
+from sfu.control.tap import Record, RecordKind, TapFormatError, parse_records
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +31,23 @@ _CLOSE_TIMEOUT_S = 1.0
 _MAX_MESSAGE_BYTES = 4 << 20
 #: What may wait for the disk; beyond it TCP holds the SFU back.
 _MAX_WAITING_RECORDS = 16_384
-#: After the stop: how long to wait for a sign of the tap, and in all.
-_SILENCE_S = 5.0
-_DRAIN_S = 60.0
+#: Before the stop: an SFU that restarts knows its taps again within a few seconds.
+_ABSENT_S = 10.0
+#: After the stop, the SFU says that there is no such tap: nothing is left to fetch.
+_ABSENT_STOPPED_S = 5.0
+#: After the stop, everything from before it is here and no END comes: the SFU was not told.
+_OVERRUN_S = 10.0
+#: After the stop, the SFU cannot be reached: it keeps the rest for us while it lives.
+_UNREACHABLE_S = 60.0
+#: After the stop, in all. A full buffer of the SFU takes so long to a slow disk; and an SFU whose
+#: clock is behind ours would not be seen to go on after the stop.
+_DRAIN_S = 300.0
+#: Clocks of two machines that are kept by NTP differ by less. What reached the SFU just before the
+#: stop belongs to the recording and must not be lost to that difference.
+_CLOCK_SLACK_NS = 1_000_000_000
+_LOOK_S = 0.2
+_NOT_FOUND = 404
+_CONFLICT = 409
 
 
 class Outcome(Enum):
@@ -65,42 +79,66 @@ class TapReader:
         self._journal = journal
         self._metrics = metrics
         self._on_records = on_records
-        self._stopping = asyncio.Event()
+        # The last record that was taken: in the journal, or left out for coming after the stop.
+        self._sequence = journal.last_sequence
+        self._connected = False
+        self._heard_s = time.monotonic()
+        self._absent_since_s: float | None = None
+        self._stopped_s: float | None = None
+        self._keep_until_ns: int | None = None
+        self._overran = False
 
-    def stop(self) -> None:
-        """The tap was told to end: fetch the rest, and give up a tap that is gone."""
-        self._stopping.set()
+    def stop(self, stopped_ns: int) -> None:
+        """The tap was told to end at `stopped_ns` (Unix time, our clock): fetch the rest.
+
+        Packets that reach the SFU later are acknowledged and not kept, whatever the SFU was told:
+        nobody is recorded after a withdrawal because a message to the SFU was late.
+        """
+        self._stopped_s = time.monotonic()
+        self._keep_until_ns = stopped_ns + _CLOCK_SLACK_NS
 
     async def run(self) -> Outcome:
-        """Read until END, or until a stopped tap has been silent for 5 s.
+        """Read until END, or until nothing more of a stopped tap is to be had.
 
-        Raises `DiskFullError` and `JournalError`. When cancelled, what is being written is still
-        written before it returns.
+        Raises `DiskFullError`, `JournalError`, and `TapLostError` when a tap that was not stopped
+        is gone. When cancelled, what is being written is still written before it returns.
         """
         following = asyncio.create_task(self._follow(), name="tap-follow")
-        stopping = asyncio.create_task(self._stopping.wait(), name="tap-stopping")
         try:
-            await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            deadline = time.monotonic() + _DRAIN_S
-            seen = -1
-            while not following.done() and seen < self._journal.last_sequence:
-                if time.monotonic() > deadline:
-                    break
-                seen = self._journal.last_sequence
-                await asyncio.wait({following}, timeout=_SILENCE_S)
-            if not following.done():
-                return Outcome.GAVE_UP
+            while not following.done():
+                await asyncio.wait({following}, timeout=_LOOK_S)
+                if not following.done() and self._is_over(time.monotonic()):
+                    return Outcome.GAVE_UP
             await following
             return Outcome.ENDED
         finally:
-            for task in (following, stopping):
-                task.cancel()
-            await asyncio.gather(following, stopping, return_exceptions=True)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    def _is_over(self, now_s: float) -> bool:
+        """Whether to wait no longer for a stopped tap. Raises `TapLostError` before the stop."""
+        absent_since_s, stopped_s = self._absent_since_s, self._stopped_s
+        if stopped_s is None:
+            if absent_since_s is not None and now_s - absent_since_s >= _ABSENT_S:
+                raise TapLostError("the SFU knows no such tap")
+            return False
+        if absent_since_s is not None:
+            return now_s - max(absent_since_s, stopped_s) >= _ABSENT_STOPPED_S
+        draining_s = now_s - stopped_s
+        silent_s = now_s - max(self._heard_s, stopped_s)
+        has_all = self._connected and not self.backlog_records and silent_s >= _OVERRUN_S
+        return (
+            has_all
+            or (self._overran and draining_s >= _OVERRUN_S)
+            or silent_s >= _UNREACHABLE_S
+            or draining_s >= _DRAIN_S
+        )
 
     async def _follow(self) -> None:
         retry_s = _FIRST_RETRY_S
         while not self._journal.ended:
-            before = self._journal.last_sequence
+            before = self._sequence
+            absent = False
             try:
                 await self._read_connection()
             except TapFormatError as error:
@@ -109,10 +147,18 @@ class TapReader:
             except aiohttp.WSServerHandshakeError as error:
                 self._metrics.tap_connects.labels("refused").inc()
                 log.debug("tap refused with HTTP %d", error.status)
+                absent = error.status == _NOT_FOUND
+                if error.status == _CONFLICT:
+                    # The SFU started anew: its tap of this name never gave out what we have.
+                    raise TapLostError("the tap is not the one that was begun") from error
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 self._metrics.tap_connects.labels("unreachable").inc()
                 log.debug("tap not reached: %s", type(error).__name__)
-            if self._journal.last_sequence > before:
+            if not absent:
+                self._absent_since_s = None
+            elif self._absent_since_s is None:
+                self._absent_since_s = time.monotonic()
+            if self._sequence > before:
                 retry_s = _FIRST_RETRY_S
             if not self._journal.ended:
                 await asyncio.sleep(retry_s)
@@ -122,13 +168,16 @@ class TapReader:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             socket = await self._session.ws_connect(
                 self.url,
-                params={"after": str(self._journal.last_sequence)},
+                params={"after": str(self._sequence)},
                 headers=self._headers,
                 heartbeat=_HEARTBEAT_S,
                 max_msg_size=_MAX_MESSAGE_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
             )
         self._metrics.tap_connects.labels("connected").inc()
+        self._connected = True
+        self._heard_s = time.monotonic()
+        self._absent_since_s = None
         waiting = _Waiting()
         receiving = asyncio.create_task(self._receive(socket, waiting), name="tap-receive")
         try:
@@ -136,6 +185,7 @@ class TapReader:
             if not self._journal.ended:
                 await receiving
         finally:
+            self._connected = False
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
             await socket.close()
@@ -147,6 +197,7 @@ class TapReader:
             async for message in socket:
                 if message.type is not aiohttp.WSMsgType.BINARY:
                     raise TapFormatError("a tap sends binary messages only")
+                self._heard_s = time.monotonic()
                 records = list(parse_records(message.data))
                 self.backlog_records += len(records)
                 await waiting.put(records)
@@ -159,16 +210,41 @@ class TapReader:
             records = await waiting.take()
             if records is None:
                 return
-            last = self._journal.last_sequence
-            written = await self._write(records)
+            if not self._sequence and records and records[0].sequence != 1:
+                # What opened its tracks is gone: no file could be made of the rest.
+                raise TapLostError("the tap does not begin with its first record")
+            written = await self._write(self._to_keep(records))
             self.backlog_records -= len(records)
+            self._advance(records)
             if written:
-                missing = written[-1].sequence - last - len(written)
-                self._metrics.tap_gaps.inc(missing)
                 self._on_records()
             # Also when all were known: the acknowledgement of them was lost.
             with contextlib.suppress(ConnectionError, aiohttp.ClientError):
-                await socket.send_str(str(self._journal.last_sequence))
+                await socket.send_str(str(self._sequence))
+
+    def _advance(self, records: list[Record]) -> None:
+        """Count these as taken, and what the tap skipped before them as missing."""
+        numbers = {record.sequence for record in records}
+        if self._journal.ended:
+            numbers = {number for number in numbers if number <= self._journal.last_sequence}
+        fresh = {number for number in numbers if number > self._sequence}
+        if fresh:
+            newest = max(fresh)
+            self._metrics.tap_gaps.inc(newest - self._sequence - len(fresh))
+            self._sequence = newest
+
+    def _to_keep(self, records: list[Record]) -> list[Record]:
+        """Those records that may be kept: no packet that reached the SFU after the stop."""
+        until_ns = self._keep_until_ns
+        if until_ns is None:
+            return records
+        kept = [
+            record
+            for record in records
+            if record.kind is not RecordKind.RTP or record.arrival_ns <= until_ns
+        ]
+        self._overran = self._overran or len(kept) < len(records)
+        return kept
 
     async def _write(self, records: list[Record]) -> list[Record]:
         began = time.perf_counter()

@@ -5,6 +5,7 @@
     <work>/consultations/<consultation>/archive              the consultation is to be archived
     <work>/consultations/<consultation>/<recording>.json     a recording, its tap and its state
     <work>/consultations/<consultation>/<recording>.journal  its packets
+    <work>/consultations/<consultation>/<recording>.journal.tail-<n>  cut off when it was damaged
     <work>/kept/<consultation>                               what could not be archived whole
     <work>/removed/<consultation>                            archived, being removed
     <work>/outbox                                            bundles not yet delivered
@@ -29,18 +30,23 @@ from recorder.record.dossier import Dossier
 #: Ids become file names: no separator, no leading dot, short enough for any file system.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _DOSSIER, _ARCHIVE, _RECORDING, _JOURNAL = "dossier.json", "archive", ".json", ".journal"
+_TAIL = re.compile(r".+\.journal\.tail-\d+")
 
 Stage = Literal["open", "draining", "stopped", "failed"]
 
 
 class RecordingFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording as known on disk; `open` is one that goes on, or did when the recorder died."""
+    """A recording as known on disk; `open` is one that goes on, or did when the recorder died.
+
+    `stopped_ns` (Unix time) is when the stop came, None when it has not.
+    """
 
     recording: str
     consultation: str
     tap_url: str
     stage: Stage = "open"
     detail: str = ""
+    stopped_ns: int | None = None
 
     @property
     def final(self) -> bool:
@@ -98,27 +104,48 @@ class Workspace:
         write_file(directory / _DOSSIER, msgspec.json.encode(dossier))
 
     def accept_archive(self, consultation: str) -> None:
-        """Remember, over any crash, that the consultation is to be archived."""
-        write_file(self._consultations / consultation / _ARCHIVE, b"")
+        """Remember, over any crash, that the consultation is to be archived, and since when."""
+        if not self.archive_accepted(consultation):
+            write_file(self._consultations / consultation / _ARCHIVE, b"")
 
     def archive_accepted(self, consultation: str) -> bool:
         """Whether the consultation is to be archived."""
         return (self._consultations / consultation / _ARCHIVE).exists()
+
+    def archive_accepted_at(self, consultation: str) -> float:
+        """When it was first to be archived (Unix seconds). Raises OSError when it is not."""
+        return (self._consultations / consultation / _ARCHIVE).stat().st_mtime
 
     def put_recording(self, row: RecordingFile) -> None:
         """Replace what is known of a recording."""
         write_file(self._path(row, _RECORDING), msgspec.json.encode(row))
 
     def recordings(self, consultation: str) -> list[RecordingFile]:
-        """The consultation's recordings, by id; unreadable rows are those of no recorder."""
-        rows = []
+        """The consultation's recordings, by id; `unclear` names those that cannot be read."""
+        found = self._rows(consultation).values()
+        return [row for row in found if row is not None]
+
+    def unclear(self, consultation: str) -> list[str]:
+        """Names of files that no recording accounts for: a row that cannot be read, a journal
+        without a row, what was cut off a damaged journal. Nobody else may have their packets."""
+        rows = self._rows(consultation)
+        names = [name for name, row in rows.items() if row is None]
+        for path in sorted((self._consultations / consultation).glob(f"*{_JOURNAL}*")):
+            alone = path.suffix == _JOURNAL and path.stem + _RECORDING not in rows
+            if alone or _TAIL.fullmatch(path.name) is not None:
+                names.append(path.name)
+        return names
+
+    def _rows(self, consultation: str) -> dict[str, RecordingFile | None]:
+        """File name → row, None when it cannot be read."""
+        rows: dict[str, RecordingFile | None] = {}
         for path in sorted((self._consultations / consultation).glob(f"*{_RECORDING}")):
             if path.name == _DOSSIER:
                 continue
             try:
-                rows.append(msgspec.json.decode(path.read_bytes(), type=RecordingFile))
-            except msgspec.MsgspecError:
-                continue
+                rows[path.name] = msgspec.json.decode(path.read_bytes(), type=RecordingFile)
+            except (msgspec.MsgspecError, UnicodeError):
+                rows[path.name] = None
         return rows
 
     def journal(self, row: RecordingFile) -> Path:

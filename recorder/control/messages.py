@@ -44,7 +44,7 @@ class StopRecording(Command, frozen=True, kw_only=True, tag="stop_recording"):
 
 
 class PutDossier(Command, frozen=True, kw_only=True, tag="put_dossier"):
-    """Replace the consultation's dossier on disk."""
+    """Replace the consultation's dossier on disk, unless a newer one or its archive is there."""
 
     dossier: Dossier
 

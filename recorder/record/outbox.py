@@ -218,19 +218,25 @@ class Outbox:
         return max(0.0, min([self._rescan_s, *waits]))
 
     async def _attempt(self, target: Target, key: str, put_at: float) -> None:
-        path = self._pending / target.name / (key + _SUFFIX)
+        """Try one file. Whatever goes wrong, it must not stand in the way of the others."""
         attempt = self._attempts[target.name, key]
         try:
-            bundle, stamp = await asyncio.to_thread(_read, path)
-            await target.send(bundle)
-        except OSError as error:
-            # One unreadable file must not stand in the way of the others.
-            reason = f"disk_{errno.errorcode.get(error.errno or 0, 'error')}"
-            self._postpone(target.name, key, attempt, TryLater(reason))
-            return
+            await self._deliver(target, key, put_at, attempt)
         except TryLater as failure:
             self._postpone(target.name, key, attempt, failure)
-            return
+        except OSError as error:
+            reason = f"disk_{errno.errorcode.get(error.errno or 0, 'error')}"
+            self._postpone(target.name, key, attempt, TryLater(reason))
+        except Exception as error:
+            # Its text may quote the bundle or the answer: personal data.
+            reason = f"fault_{type(error).__name__}"
+            self._postpone(target.name, key, attempt, TryLater(reason))
+
+    async def _deliver(self, target: Target, key: str, put_at: float, attempt: _Attempt) -> None:
+        path = self._pending / target.name / (key + _SUFFIX)
+        bundle, stamp = await asyncio.to_thread(_read, path)
+        try:
+            await target.send(bundle)
         except Refused as refusal:
             await asyncio.to_thread(self._reject, target.name, key, stamp, refusal)
             self._forget(target.name, key, attempt, "rejected")

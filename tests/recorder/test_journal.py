@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import tempfile
 from pathlib import Path
@@ -117,6 +118,46 @@ def test_any_byte_changed__only_a_prefix_is_believed(
         else:
             assert found == batch[: len(found)]
             assert len(found) < len(batch)
+
+
+def test_torn_frame__is_cut_without_a_trace(tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    write(path, records([b"a"]))
+    whole = path.stat().st_size
+    write(path, records([b"b" * 60_000], first=2))
+    os.truncate(path, path.stat().st_size - 1)
+    Journal.open(path, HEADER, 0).close()
+    assert path.stat().st_size == whole
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_damage_in_the_middle__what_is_behind_it_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    batch = records([b"a" * 60_000, b"b" * 60_000, b"c" * 60_000])
+    for _ in range(2):
+        write(path, batch)
+        content = bytearray(path.read_bytes())
+        content[70_000] ^= 1
+        path.write_bytes(content)
+        reopened = Journal.open(path, HEADER, 0)
+        assert reopened.last_sequence == 1
+        reopened.close()
+    for number in (1, 2):
+        aside = tmp_path / f"x.journal.tail-{number}"
+        assert aside.read_bytes() == content[path.stat().st_size :]
+        assert aside.stat().st_mode & 0o077 == 0
+    assert list(journal.read(path)) == batch[:1]
+
+
+def test_no_room_for_the_tail__nothing_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "x.journal"
+    write(path, records([b"a" * 60_000, b"b" * 60_000, b"c" * 60_000]))
+    content = bytearray(path.read_bytes())
+    content[1_000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DiskFullError):
+        Journal.open(path, HEADER, 1 << 60)
+    assert path.read_bytes() == content
 
 
 def test_open__journal_of_another_recording_is_refused(tmp_path: Path) -> None:

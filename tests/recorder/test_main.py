@@ -192,11 +192,30 @@ async def test_second_recorder_on_the_same_directory__is_refused(tmp_path: Path)
     assert b"in use by another recorder" in complaint
 
 
-async def start(settings: Mapping[str, str]) -> asyncio.subprocess.Process:
+async def test_outbox_dies__the_process_ends_with_an_error(tmp_path: Path) -> None:
+    program = """
+import sys
+from recorder.record.outbox import Outbox
+
+async def run(self):
+    raise RuntimeError("BS. Bình")
+
+Outbox.run = run
+from recorder.__main__ import main
+sys.exit(main())
+"""
+    process = await start(environment(tmp_path), "-c", program)
+    async with asyncio.timeout(20):
+        _, complaint = await process.communicate()
+    assert process.returncode == 1
+    assert b"the outbox ended by itself: RuntimeError" in complaint
+    assert "BS. Bình" not in complaint.decode()
+
+
+async def start(settings: Mapping[str, str], *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "recorder",
+        *(arguments or ("-m", "recorder")),
         cwd=ROOT,
         env={**os.environ, **settings},
         stdin=asyncio.subprocess.PIPE,

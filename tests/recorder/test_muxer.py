@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import time
 from pathlib import Path
 
 import pytest
 
-from recorder.errors import MuxError
+from recorder import muxer
+from recorder.errors import MuxError, MuxTimeoutError
 from recorder.journal import Header, Journal
 from recorder.muxer import MuxedRecording, MuxedTrack, mux, mux_in_process
 from recorder.record.barred import Barred
@@ -280,6 +282,18 @@ def test_what_is_barred_is_in_no_file(tmp_path: Path) -> None:
     ends = {track.peer: play(directory / track.file).end_s for track in recording.tracks}
     assert ends["peer1"] == pytest.approx(2.0, abs=0.05)
     assert ends["peer2"] == pytest.approx(3.0, abs=0.05)
+
+
+async def test_process_that_hangs__is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(muxer, "_LIMIT_S", 0.5)
+    # A file that is never whole: the process waits for its writer for ever.
+    os.mkfifo(tmp_path / "fifo")
+    began = time.monotonic()
+    with pytest.raises(MuxTimeoutError):
+        await mux_in_process(tmp_path / "fifo", tmp_path)
+    assert time.monotonic() - began < 10
 
 
 async def test_what_is_barred_reaches_the_process(tmp_path: Path) -> None:

@@ -257,6 +257,27 @@ async def test_unreadable_file__others_are_delivered(tmp_path: Path) -> None:
     assert (tmp_path / "pending" / "fhir" / "bad.json").exists()
 
 
+async def test_fault_in_an_attempt__postponed_and_only_its_type_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class FaultyTarget(ScriptedTarget):
+        async def send(self, bundle: bytes) -> None:
+            if bundle == b"bad" and len(self.attempts) < 3:
+                self.attempts.append(bundle)
+                raise RecursionError(SECRET_WORDS)
+            self.taken.append(bundle)
+
+    target = FaultyTarget()
+    box = Fixture(tmp_path, target)
+    await box.outbox.put("c1", b"bad")
+    await box.outbox.put("c2", b"good")
+    async with running(box.outbox):
+        await eventually(lambda: None if len(target.taken) == 2 else f"taken {target.taken}")
+    assert target.taken == [b"good", b"bad"]
+    assert "reason=fault_RecursionError" in caplog.text
+    assert SECRET_WORDS not in caplog.text
+
+
 async def test_oldest_age(tmp_path: Path) -> None:
     now = 0.0
     registry = CollectorRegistry()

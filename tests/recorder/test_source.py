@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -12,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from recorder import journal, source
-from recorder.errors import DiskFullError
+from recorder.errors import DiskFullError, TapLostError
 from recorder.journal import Header, Journal
 from recorder.metrics import Metrics
 from recorder.source import Outcome, TapReader
@@ -138,7 +139,7 @@ async def test_stopped__the_rest_is_fetched_first(tmp_path: Path) -> None:
         tap.offer(records(40))
         async with reading(server, tmp_path / "j") as one:
             await eventually(lambda: acknowledged(tap, 40))
-            one.reader.stop()
+            one.reader.stop(time.time_ns())
             tap.offer(records(40, first=41, end=True))
             assert await one.task is Outcome.ENDED
             assert len(one.on_disk()) == 81
@@ -147,7 +148,7 @@ async def test_stopped__the_rest_is_fetched_first(tmp_path: Path) -> None:
 async def test_stopped_and_the_tap_is_gone__given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "_SILENCE_S", 0.3)
+    monkeypatch.setattr(source, "_ABSENT_STOPPED_S", 0.3)
     async with tap_server() as server:
         tap = server.tap("rec-1")
         tap.offer(records(40))
@@ -155,9 +156,119 @@ async def test_stopped_and_the_tap_is_gone__given_up(
             await eventually(lambda: acknowledged(tap, 40))
             del server.taps["rec-1"]
             await server.hang_up()
-            one.reader.stop()
+            one.reader.stop(time.time_ns())
             assert await one.task is Outcome.GAVE_UP
             assert len(one.on_disk()) == 40
+
+
+async def test_stopped_and_the_sfu_is_away_for_a_while__the_rest_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only an SFU that answers can say that the tap is gone; silence says nothing."""
+    for name in ("_ABSENT_S", "_ABSENT_STOPPED_S", "_OVERRUN_S"):
+        monkeypatch.setattr(source, name, 0.0)
+    refusals = 0
+
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        nonlocal refusals
+        refusals += 1
+        return await real(_) if refusals > 3 else web.Response(status=503)
+
+    async with tap_server(refuse) as server:
+        real = server.serve
+        server.tap("rec-1").offer(records(40, end=True))
+        async with reading(server, tmp_path / "j") as one:
+            one.reader.stop(time.time_ns())
+            assert await one.task is Outcome.ENDED
+            assert len(one.on_disk()) == 41
+
+
+async def test_stopped_and_the_sfu_stays_away__given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_UNREACHABLE_S", 0.5)
+
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=503)
+
+    async with tap_server(refuse) as server, reading(server, tmp_path / "j") as one:
+        one.reader.stop(time.time_ns())
+        assert await one.task is Outcome.GAVE_UP
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_stopped_and_no_end_comes__cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    monkeypatch.setattr(source, "_OVERRUN_S", 0.5)
+    async with tap_server() as server:
+        tap = server.tap("rec-1")
+        tap.offer(records(40))
+        async with reading(server, tmp_path / "j") as one:
+            await eventually(lambda: acknowledged(tap, 40))
+            one.reader.stop(time.time_ns())
+            while goes_on and not one.task.done():
+                late_ns = time.time_ns() + 2_000_000_000
+                number = len(tap.records) + 1
+                tap.offer([Record(number, late_ns, RecordKind.RTP, 1, bytes(200))])
+                await asyncio.wait({one.task}, timeout=0.02)
+            assert await one.task is Outcome.GAVE_UP
+            assert len(one.on_disk()) == 40
+        assert not goes_on or tap.acknowledged > 40
+
+
+async def test_stopped_while_much_waits__all_of_it_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the disk takes: what reached the SFU before the stop is not cut."""
+    monkeypatch.setattr(source, "_OVERRUN_S", 0.2)
+    monkeypatch.setattr(source, "_MAX_WAITING_RECORDS", 20)
+    async with tap_server() as server:
+        tap = server.tap("rec-1")
+        tap.offer(records(100))
+        async with reading(server, tmp_path / "j") as one:
+            real = one.journal.append
+
+            def slow(batch: Sequence[Record]) -> list[Record]:
+                time.sleep(0.5)
+                return real(batch)
+
+            monkeypatch.setattr(one.journal, "append", slow)
+            one.reader.stop(time.time_ns())
+            assert await one.task is Outcome.GAVE_UP
+            assert len(one.on_disk()) == 100
+
+
+async def test_tap_is_gone_before_the_stop__lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_ABSENT_S", 0.5)
+    async with tap_server() as server, reading(server, tmp_path / "j") as one:
+        with pytest.raises(TapLostError):
+            await one.task
+
+
+async def test_first_record_is_not_number_one__lost_and_unacknowledged(tmp_path: Path) -> None:
+    async with tap_server() as server:
+        tap = server.tap("rec-1")
+        tap.offer(records(5, first=3))
+        async with reading(server, tmp_path / "j") as one:
+            with pytest.raises(TapLostError):
+                await one.task
+            assert one.on_disk() == []
+        assert tap.acknowledged == 0
+
+
+async def test_tap_skips_records__they_are_counted(tmp_path: Path) -> None:
+    async with tap_server() as server:
+        tap = server.tap("rec-1")
+        tap.offer([*records(5), *records(5, first=9, end=True)])
+        async with reading(server, tmp_path / "j") as one:
+            assert await one.task is Outcome.ENDED
+            missing = one.metrics.registry.get_sample_value(
+                "vtelehealth_recorder_tap_missing_records_total"
+            )
+            assert missing == 3
 
 
 async def test_disk_at_its_reserve__fails_unacknowledged(tmp_path: Path) -> None:
@@ -169,6 +280,26 @@ async def test_disk_at_its_reserve__fails_unacknowledged(tmp_path: Path) -> None
                 await one.task
             assert one.on_disk() == []
         assert tap.acknowledged == 0
+
+
+async def test_sfu_that_started_anew__has_another_tap_of_this_name(tmp_path: Path) -> None:
+    """What it gives out is not the rest of the one that was begun."""
+    taps = Taps(1 << 20, lambda _: None)
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        tap = taps.start(RoomId("room"), TapId("rec-1"), 1, ())
+        assert tap is not None
+        if not tap.holds(int(request.query["after"])):
+            raise web.HTTPConflict
+        raise AssertionError("a tap that was never read holds nothing")
+
+    opened = Journal.open(tmp_path / "j", Header(recording="rec-1", consultation="c-1"), 0)
+    opened.append(records(5))
+    opened.close()
+    async with tap_server(serve) as server, reading(server, tmp_path / "j") as one:
+        with pytest.raises(TapLostError):
+            await asyncio.wait_for(one.task, 5)
+        assert len(one.on_disk()) == 5
 
 
 async def test_wrong_secret__is_refused_and_counted(tmp_path: Path) -> None:

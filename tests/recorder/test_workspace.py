@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from recorder.errors import CommandError, ConfigError
@@ -37,7 +39,33 @@ def test_damaged_files__are_no_dossier_and_no_row(tmp_path: Path) -> None:
         path.write_bytes(b"{")
     assert workspace.dossier("c-1") is None
     assert workspace.recordings("c-1") == []
+    assert workspace.unclear("c-1") == ["rec-1.json"]
     assert workspace.recordings("nobody") == []
+    assert workspace.unclear("nobody") == []
+    workspace.close()
+
+
+def test_files_of_no_recording__are_unclear(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.put_dossier(visit())
+    workspace.put_recording(ROW)
+    workspace.put_recording(msgspec.structs.replace(ROW, recording="a.journal.tail-1"))
+    directory = tmp_path / "consultations/c-1"
+    (directory / "rec-1.journal").write_bytes(b"x")
+    assert workspace.unclear("c-1") == []
+    for name in ("rec-0.journal", "rec-1.journal.tail-1"):
+        (directory / name).write_bytes(b"x")
+    assert workspace.unclear("c-1") == ["rec-0.journal", "rec-1.journal.tail-1"]
+    workspace.close()
+
+
+def test_archive_accepted_again__since_the_first_time(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.put_dossier(visit())
+    workspace.accept_archive("c-1")
+    os.utime(tmp_path / "consultations/c-1/archive", (5, 5))
+    workspace.accept_archive("c-1")
+    assert workspace.archive_accepted_at("c-1") == 5
     workspace.close()
 
 
