@@ -128,12 +128,19 @@ class Server:
         websockets = WebSockets(
             desk,
             max_open=config.max_websockets,
+            max_open_per_address=config.max_websockets_per_address,
             joins_per_minute=config.joins_per_minute,
             allowed_origins=lambda: (self.public_url, *config.allowed_origins),
             trusted_proxies=config.trusted_proxies,
         )
         health = Health(consultations, self._metrics)
-        app = make_app(rest=rest, health=health, websockets=websockets, metrics=self._metrics)
+        app = make_app(
+            rest=rest,
+            health=health,
+            websockets=websockets,
+            metrics=self._metrics,
+            only_https=config.public_url.startswith("https:"),
+        )
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)

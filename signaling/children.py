@@ -120,7 +120,12 @@ class Child:
 
     async def start(self) -> None:
         """Start it and wait until it serves. Raises `ChildError`."""
-        process = await self._spawn()
+        try:
+            process = await self._spawn()
+        except OSError as error:
+            raise ChildError(
+                f"The {self.kind} process could not be started: {os.strerror(error.errno or 0)}."
+            ) from error
         try:
             ready = await self._wait_ready(process)
         except BaseException:
@@ -185,14 +190,26 @@ class Child:
             self._on_restart(self.kind)
             if time.monotonic() - started > _WELL_AFTER_S:
                 retry_s = _FIRST_RETRY_S
-            await asyncio.sleep(retry_s)
-            retry_s = min(retry_s * 2, _LAST_RETRY_S)
+            again = None
+            while again is None:
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, _LAST_RETRY_S)
+                again = await self._start_again()
+            process = again
+
+    async def _start_again(self) -> asyncio.subprocess.Process | None:
+        """The new process, which may have ended already; None when the system gave none."""
+        try:
             process = await self._spawn()
-            try:
-                await self._wait_ready(process)
-            except ChildError as error:
-                log.error("%s", error)
-                await _end(process, within_s=0)
+        except OSError as error:  # no memory, process or file left (fork(2), pipe(2)): it passes
+            log.error("child %s cannot be started: %s", self.kind, os.strerror(error.errno or 0))
+            return None
+        try:
+            await self._wait_ready(process)
+        except ChildError as error:
+            log.error("%s", error)
+            await _end(process, within_s=0)
+        return process
 
 
 def _inherited() -> dict[str, str]:

@@ -10,7 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import parse_url
+from redis.exceptions import RedisError
 
 from signaling.errors import ConfigError
 
@@ -87,9 +91,19 @@ def _seconds(value: str) -> float:
     return seconds
 
 
+def _url(value: str, *schemes: str) -> SplitResult | None:
+    """The parts of an address with a host and, if any, a port that is one; else None."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # looked at only when asked for
+    except ValueError:
+        return None
+    return parts if parts.scheme in schemes and parts.hostname else None
+
+
 def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+    parts = _url(value, "http", "https")
+    if parts is None or parts.path.strip("/"):
         raise ValueError("must be an address such as https://kham.example.vn, without a path")
     return f"{parts.scheme}://{parts.netloc}".lower()
 
@@ -99,8 +113,8 @@ def _origins(value: str) -> tuple[str, ...]:
 
 
 def _control_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("ws", "wss") or not parts.netloc or parts.path != "/control":
+    parts = _url(value, "ws", "wss")
+    if parts is None or parts.path != "/control":
         raise ValueError("must be a control address such as ws://10.0.0.5:8090/control")
     return value
 
@@ -110,14 +124,21 @@ def _control_urls(value: str) -> tuple[str, ...]:
 
 
 def _redis_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("must be an address such as redis://10.0.0.5:6379/0")
+    try:
+        # Makes the object, connects nowhere: the driver itself says whether it can use it.
+        pool = BlockingConnectionPool.from_url(value)
+        pool.make_connection()  # type: ignore[no-untyped-call] # the package leaves it untyped
+    except (ValueError, TypeError, AttributeError, RedisError) as error:
+        raise ValueError("must be an address such as redis://10.0.0.5:6379/0") from error
     return value
 
 
 def _turn_urls(value: str) -> tuple[str, ...]:
     parts = _parts(value)
-    if not all(re.match(r"^turns?:[^\s]+$", part) for part in parts):
+    if not all(
+        re.match(r"^turns?:[^\s/]+$", part) and _url("turn://" + part.partition(":")[2], "turn")
+        for part in parts
+    ):
         raise ValueError("must be TURN addresses such as turns:turn.example.vn:443?transport=tcp")
     return parts
 
@@ -238,9 +259,15 @@ class Config:
     max_websockets: int = _setting(
         "SIGNALING_MAX_WEBSOCKETS", "Most WebSockets of this process.", _sockets, 12_000
     )
+    max_websockets_per_address: int = _setting(
+        "SIGNALING_MAX_WEBSOCKETS_PER_ADDRESS",
+        "Most WebSockets of this process from one address; a hospital may stand behind one.",
+        _sockets,
+        2_000,
+    )
     joins_per_minute: int = _setting(
         "SIGNALING_JOINS_PER_MINUTE",
-        "Joins a minute from one address, also as one burst.",
+        "Joins a minute from one address, also as one burst; resumes: ten times as many.",
         _joins,
         30,
     )
@@ -289,6 +316,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _is_elsewhere(redis_url: str) -> bool:
+    """Whether nodes on other machines may share this Redis."""
+    if not redis_url:
+        return False
+    target = parse_url(redis_url)
+    return "path" not in target and not is_loopback(target.get("host", "localhost"))
+
+
 def read_config(environment: Mapping[str, str]) -> Config:
     """Read the settings, make what may be made. Raises `ConfigError` with one plain sentence."""
     values: dict[str, Any] = {}
@@ -322,6 +357,11 @@ def _check(config: Config) -> None:
         raise ConfigError(
             "SIGNALING_CONTROL_SECRET must be set with SIGNALING_REDIS_URL, SIGNALING_SFU_URLS or "
             "SIGNALING_RECORDER_URL: a secret of 32 characters or more that all of them share."
+        )
+    if _is_elsewhere(config.redis_url) and (config.own_sfus or config.own_recorder):
+        raise ConfigError(
+            "SIGNALING_SFU_URLS and SIGNALING_RECORDER_URL must be set when SIGNALING_REDIS_URL is "
+            "on another machine: the nodes that share it cannot reach each other's children."
         )
     if bool(config.turn_urls) != bool(config.turn_secret):
         raise ConfigError("SIGNALING_TURN_URLS and SIGNALING_TURN_SECRET must be set together.")

@@ -21,6 +21,7 @@ from signaling.rooms.states import CONSULTATION_STATES, PARTICIPANT_STATES
 from signaling.session import limits, session
 
 EXAMPLES = Path(__file__).parent / "examples"
+_ID_PATTERN = msgspec.json.schema(wire.Id)["pattern"]
 
 CLOSE_REASONS: dict[CloseCode, str] = {
     CloseCode.GOING_AWAY: "the server stops, or you were silent for too long: resume",
@@ -114,8 +115,11 @@ def _default(field: inspect.Field) -> str:
 
 def _words(kind: inspect.Type) -> str:
     match kind:
-        case inspect.StrType(pattern=str()):
+        case inspect.StrType(pattern=pattern) if pattern == _ID_PATTERN:
             return "id: 1 to 64 of `A–Z a–z 0–9 _ -`"
+        case inspect.StrType(pattern=str()):
+            bounds = _bounds(kind.min_length, kind.max_length, "characters")
+            return f"text{bounds}, no control characters but tab and line feed"
         case inspect.StrType():
             return "text" + _bounds(kind.min_length, kind.max_length, "characters")
         case inspect.IntType():
@@ -211,8 +215,7 @@ def _limits() -> str:
             "chat",
             f"{limits.CHAT_PER_S:.0f} lines a second, {limits.CHAT_BURST:.0f} at once;"
             f" {conversation.MAX_CHAT_LINE_CHARACTERS:,} characters a line;"
-            f" {conversation.MAX_CHAT_LINES:,} lines or {conversation.MAX_CHAT_CHARACTERS:,}"
-            " characters a consultation",
+            f" {conversation.MAX_CHAT_BYTES // 1024} KiB of `chat_line` messages a consultation",
         ),
         ("malformed messages", f"{limits.MALFORMED_MAX}, then the connection is closed"),
         ("first message", f"within {session.FIRST_MESSAGE_S:.0f} s of opening"),

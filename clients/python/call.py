@@ -138,7 +138,7 @@ class Call:
                 if wanted > self._wanted_seats:
                     self._wanted_seats = wanted
                     self._work.set()
-            case MediaConnection(state="closed" | "renegotiate"):
+            case MediaConnection(state="failed" | "closed" | "renegotiate"):
                 self._replace = True
                 self._work.set()
 

@@ -14,8 +14,8 @@ from signaling.protocol.codec import SUBPROTOCOL, decode_server, encode
 from signaling.protocol.messages import Ended, Error, Join, Joined, Resume, ServerMessage
 
 OPEN_TIMEOUT_S = 10.0
-#: A `Room` with 200 people and 5,000 chat lines of 2,000 letters is the largest message.
-MAX_MESSAGE_BYTES = 64 * 1_048_576
+#: A `Room` with 200 people and 512 KiB of chat is the largest message; with room for newer fields.
+MAX_MESSAGE_BYTES = 4 * 1_048_576
 
 
 async def open_session(url: str, first: Join | Resume) -> tuple[ClientConnection, Joined]:

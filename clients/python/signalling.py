@@ -52,6 +52,7 @@ from signaling.protocol.messages import (
     Remove,
     Resume,
     Return,
+    Room,
     ServerMessage,
 )
 
@@ -59,6 +60,13 @@ from signaling.protocol.messages import (
 REQUEST_TIMEOUT_S = 10.0
 #: The server will not take this session back: connecting again would not help.
 _FINAL = {CloseCode.REFUSED, CloseCode.ENDED, CloseCode.REPLACED}
+#: Refusals of `resume` that pass by themselves.
+_PASSING = {
+    ErrorCode.STORE_UNAVAILABLE.value,
+    ErrorCode.MEDIA_UNAVAILABLE.value,
+    ErrorCode.INTERNAL.value,
+    ErrorCode.TOO_MANY.value,
+}
 
 _Answer = Done | Answer | Pong
 
@@ -87,6 +95,7 @@ class Signalling:
         self._waiting: dict[str, asyncio.Future[_Answer]] = {}
         self._until: list[tuple[Callable[[RoomCopy], bool], asyncio.Future[None]]] = []
         self._listeners: dict[Callable[[ServerMessage], None], None] = {}
+        self._pauses_s = delays_s(random.SystemRandom())
         #: How often the session was taken up again after a loss.
         self.resumes = 0
 
@@ -283,14 +292,14 @@ class Signalling:
                 return
 
     async def _connect_again(self) -> bool:
-        for delay_s in delays_s(random.SystemRandom()):
+        for delay_s in self._pauses_s:
             await asyncio.sleep(delay_s)
             try:
                 await self._open(Resume(session=self.room.joined.session))
             except Disconnected:
                 continue
             except Refused as error:
-                if error.code == ErrorCode.STORE_UNAVAILABLE.value:
+                if error.code in _PASSING:
                     continue
                 self._finish(SessionOver(error.code))
                 return False
@@ -335,6 +344,9 @@ class Signalling:
                 _resolve(self._waiting[message.ref], message)
             case Error() if message.ref in self._waiting:
                 _fail(self._waiting[message.ref], Refused(message.code.value, message.text))
+            case Room():
+                # Only now it stands: a server may say `joined` and fail at the next step.
+                self._pauses_s = delays_s(random.SystemRandom())
             case Ended():
                 self._finish(SessionOver(message.reason))
         for hear in tuple(self._listeners):

@@ -12,7 +12,7 @@ from signaling.protocol import messages as wire
 from signaling.protocol.replies import Farewell
 from signaling.rooms.draft import find
 from signaling.rooms.room import Room
-from signaling.rooms.view import diff, farewell, view
+from signaling.rooms.view import Sight, diff, farewell
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class LiveRoom:
 
     def __init__(self, room: Room) -> None:
         self.room = room
+        self._sight = Sight(room)
         self._guests: dict[str, _Guest] = {}
         self._later: asyncio.TimerHandle | None = None
         self._seatings: dict[str, wire.Seating] = {}
@@ -78,6 +79,10 @@ class LiveRoom:
         """The WebSocket is gone."""
         self._guests.pop(connection, None)
 
+    def hears(self, connection: str) -> bool:
+        """Whether that WebSocket is attached."""
+        return connection in self._guests
+
     def close(self) -> None:
         """Nobody is here any more."""
         if self._later is not None:
@@ -87,7 +92,8 @@ class LiveRoom:
     def take(self, room: Room, *, even_older: bool = False) -> bool:
         """Make `room` the newest unless a newer one is known; tells everyone what changed.
 
-        `even_older`: the store itself went back, so whatever it has is the newest.
+        `even_older`: the store itself went back, so whatever it has is the newest; or it is away,
+        and we know more than it.
         """
         if room.version <= self.room.version and not even_older:
             return False
@@ -155,7 +161,9 @@ class LiveRoom:
             return
         person = find(self.room, listener.participant)
         if person.session is not None and person.session.connection == listener.connection:
-            now_seen = view(self.room, listener.participant)
+            if self._sight.room is not self.room:
+                self._sight = Sight(self.room, self._sight)
+            now_seen = self._sight.of(listener.participant)
             for message in diff(guest.seen, now_seen, listener.participant):
                 listener.send(message)
             guest.seen = now_seen

@@ -39,11 +39,12 @@ def decode(data: str | bytes) -> ClientMessage:
         return _client.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ProtocolError(
-            ErrorCode.BAD_MESSAGE, type(error).__name__, ref=_ref_of(data)
+            ErrorCode.BAD_MESSAGE, type(error).__name__, ref=ref_of(data)
         ) from error
 
 
-def _ref_of(data: str | bytes) -> str:
+def ref_of(data: str | bytes) -> str:
+    """The `ref` of a message that is not decoded, when it is readable; else empty."""
     try:
         return _referring.decode(data).ref
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

@@ -20,7 +20,11 @@ from signaling.protocol.codes import ErrorCode
 Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Ref = Annotated[str, msgspec.Meta(max_length=64)]
 Sdp = Annotated[str, msgspec.Meta(min_length=1, max_length=65_536)]
-ChatText = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+#: Without control characters, of which JSON makes six bytes each and no screen makes anything.
+ChatText = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=2_000, pattern=r"^[^\x00-\x08\x0b-\x1f]*$"),
+]
 Language = Literal["vi", "en"]
 Role = Literal[
     "treating_clinician",
@@ -43,15 +47,18 @@ Decision = Literal["given", "refused", "withdrawn"]
 RecordingPolicy = Literal["none", "patient", "everyone"]
 
 
-class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of everything on the wire; unknown fields are an error."""
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of everything on the wire.
+
+    Clients ignore fields that they do not know: a newer server may send more (PROTOCOL.md §13).
+    """
 
 
 # --------------------------------------------------------------- client → server
 
 
-class FromClient(Wire, frozen=True, kw_only=True):
-    """A message of the client."""
+class FromClient(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message of the client; a field that the server does not know is an error."""
 
     ref: Ref = ""
 
@@ -143,7 +150,7 @@ class Record(FromClient, frozen=True, kw_only=True, tag="record"):
     action: Literal["start", "stop"]
 
 
-class SeatView(Wire, frozen=True, kw_only=True):
+class SeatView(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One seat as drawn: height of the picture in pixels, 0 when hidden."""
 
     seat: Annotated[int, msgspec.Meta(ge=0, lt=64)]
@@ -244,7 +251,6 @@ class Joined(Wire, frozen=True, kw_only=True, tag="joined"):
     consultation: str
     participant: str
     role: Role
-    permissions: tuple[str, ...]
     grace_s: float
     ping_interval_s: float
     ice_servers: tuple[IceServer, ...]
@@ -269,7 +275,8 @@ class Media(Wire, frozen=True, kw_only=True):
 class Participant(Wire, frozen=True, kw_only=True, tag="participant"):
     """One person as you may see them; replaces what you had of the same `id`.
 
-    `muted` is what the chair stopped. `consent` is their decision on recording, told only to those
+    `permissions` lists what you may do, in your own row; those of others are not told. `muted` is
+    what the chair stopped. `consent` is their decision on recording, told only to those
     who may record and to the person. `place` in the queue (from 1) is told while they wait, to
     the person and to those who may admit.
     """
@@ -282,6 +289,7 @@ class Participant(Wire, frozen=True, kw_only=True, tag="participant"):
     title: str = ""
     licence: str = ""
     facility: Facility | None = None
+    permissions: tuple[str, ...] = ()
     media: Media = Media()
     muted: tuple[MediaKind, ...] = ()
     hand_raised: bool = False
@@ -371,7 +379,10 @@ class Speakers(Wire, frozen=True, kw_only=True, tag="speakers"):
 
 
 class MediaConnection(Wire, frozen=True, kw_only=True, tag="media_connection"):
-    """Your media transport as the SFU sees it. After `closed` or `renegotiate` make a new offer."""
+    """Your media transport as the SFU sees it.
+
+    After `failed`, `closed` or `renegotiate` offer on a new PeerConnection.
+    """
 
     state: Literal["connecting", "connected", "failed", "closed", "renegotiate"]
 

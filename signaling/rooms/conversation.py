@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import get_args
 
+import msgspec
+
 from signaling.errors import RoomError
+from signaling.protocol import messages as wire
 from signaling.protocol.codes import ErrorCode
 from signaling.protocol.messages import MediaKind
 from signaling.rooms import commands as c
@@ -12,9 +16,9 @@ from signaling.rooms.draft import Draft
 from signaling.rooms.roles import PROMOTIONS
 from signaling.rooms.room import ChatLine
 
-#: What a room keeps of its chat: lines, and characters in all, so that it stays quick to store.
-MAX_CHAT_LINES = 5_000
-MAX_CHAT_CHARACTERS = 500_000
+#: What a room keeps of its chat, in bytes as the lines are sent: some thousands of them. It stays
+#: quick to store, and a whole `room` message stays one that every client can take.
+MAX_CHAT_BYTES = 512 * 1024
 MAX_CHAT_LINE_CHARACTERS = 2_000
 
 
@@ -74,8 +78,24 @@ def chat(draft: Draft, command: c.Chat) -> None:
         raise RoomError(ErrorCode.BAD_MESSAGE, "empty chat line")
     if len(command.text) > MAX_CHAT_LINE_CHARACTERS:
         raise RoomError(ErrorCode.TOO_LARGE, "chat line")
-    kept = sum(len(line.text) for line in lines)
-    if len(lines) >= MAX_CHAT_LINES or kept + len(command.text) > MAX_CHAT_CHARACTERS:
-        raise RoomError(ErrorCode.TOO_MANY, "chat")
     line = ChatLine(id=command.id, participant=person.id, at=draft.now, text=command.text)
-    draft.set_room(chat=(*lines, line))
+    lines = (*lines, line)
+    if _sent_bytes(draft, lines) > MAX_CHAT_BYTES:
+        raise RoomError(ErrorCode.TOO_MANY, "chat")
+    draft.set_room(chat=lines)
+
+
+def _sent_bytes(draft: Draft, lines: tuple[ChatLine, ...]) -> int:
+    names = {person.id: person.name for person in draft.room.participants}
+    return len(msgspec.json.encode([shown(line, names) for line in lines]))
+
+
+def shown(line: ChatLine, names: Mapping[str, str]) -> wire.ChatLine:
+    """A line as people are sent it; `names` are those of the participants, by id."""
+    return wire.ChatLine(
+        id=line.id,
+        participant=line.participant,
+        name=names.get(line.participant, ""),
+        at=line.at,
+        text=line.text,
+    )

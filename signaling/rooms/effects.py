@@ -95,10 +95,13 @@ def effects(before: Room, after: Room) -> tuple[Effect, ...]:
     """What the difference asks for, in an order that is safe at each step.
 
     What closes comes before what opens: nobody is recorded or reached for a moment too long
-    because somebody else is let in by the same change.
+    because somebody else is let in by the same change. At the end the archive comes first: it is
+    on our own disk before anything is asked of others.
     """
     if after.state == "ended":
-        return () if before.state == "ended" else (*_stopped_taps(before, after), *_farewell(after))
+        if before.state == "ended":
+            return ()
+        return (*_archive(after), *_stopped_taps(before, after), CloseMedia())
     old = {person.id: person for person in before.participants}
     removals: list[Effect] = []
     closing: list[Effect] = []
@@ -137,7 +140,7 @@ def desired(room: Room) -> tuple[Effect, ...]:
         StopTap(recording=each.id) for each in room.recordings if each.stopped_at is not None
     )
     if room.state == "ended":
-        return (*stopped, *_farewell(room))
+        return (*_archive(room), *stopped, CloseMedia())
     permits = [(person, permit(room, person)) for person in room.participants]
     running = tap(room)
     return (
@@ -186,9 +189,9 @@ def _changed_dossier(before: Room, after: Room) -> tuple[Effect, ...]:
     return (PutDossier(),) if after.recordings and told(before) != told(after) else ()
 
 
-def _farewell(room: Room) -> tuple[Effect, ...]:
+def _archive(room: Room) -> tuple[Effect, ...]:
     # Nobody met: there was no consultation that a health record could tell of.
-    return (CloseMedia(), Archive()) if room.started_at is not None else (CloseMedia(),)
+    return (Archive(),) if room.started_at is not None else ()
 
 
 def may_negotiate(room: Room, participant_id: str) -> bool:

@@ -41,7 +41,7 @@ def _row(draft: Draft, command: c.GiveConsent, before: Consent | None) -> Consen
         # What is withdrawn is what was given, whatever text the page shows by now.
         version, sha256 = before.text_version, before.text_sha256
     else:
-        sha256 = consent.text_sha256(version, command.language)
+        sha256 = consent.text_sha256(draft.room, version, command.language)
     return Consent(
         participant=command.actor,
         purpose="recording",

@@ -12,7 +12,7 @@ from signaling.protocol.messages import MediaKind, Role
 
 
 class Permission(enum.Enum):
-    """One thing that a role may do; the values are on the wire (`Joined.permissions`)."""
+    """One thing that a role may do; the values are on the wire (`Participant.permissions`)."""
 
     ENTER = "enter"  # without waiting to be admitted
     ADMIT = "admit"
@@ -80,7 +80,7 @@ def may(role: Role, permission: Permission) -> bool:
 
 
 def permissions(role: Role) -> tuple[str, ...]:
-    """What `Joined.permissions` says of a role, in the order of `Permission`."""
+    """What `Participant.permissions` says of a role, in the order of `Permission`."""
     return tuple(each.value for each in Permission if each in ROLES[role])
 
 

@@ -1,32 +1,139 @@
 """What each person may see of a room, and what to send them when that changes.
 
 The view is the rule: whatever is not in it never reaches the person. A node keeps the view that
-each of its people has, makes the new one after a change and sends the difference.
+each of its people has, makes the new one after a change and sends the difference. What is the same
+for many people is made once for each version of the room, in its `Sight`.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import pairwise
+
+from signaling.errors import RoomError
 from signaling.protocol import messages as wire
+from signaling.protocol.codes import ErrorCode
 from signaling.protocol.messages import ServerMessage
 from signaling.protocol.replies import Farewell
 from signaling.rooms import consent
+from signaling.rooms.conversation import shown
 from signaling.rooms.draft import find
-from signaling.rooms.roles import CLINICIANS, Permission, may
-from signaling.rooms.room import ChatLine, Participant, Room
+from signaling.rooms.roles import CLINICIANS, Permission, may, permissions
+from signaling.rooms.room import Participant, Presence, Room
 
 
 def view(room: Room, participant_id: str) -> wire.Room:
     """All that this participant may see now. Raises `RoomError` (participant_unknown)."""
-    me = find(room, participant_id)
-    inside = me.state == "admitted"
-    return wire.Room(
-        consultation=_consultation(room),
-        participants=_people_from_inside(room, me) if inside else _people_from_outside(room, me),
-        chat=_chat(room, me) if inside else (),
-        recording=_recording(room, me)
-        if inside
-        else wire.Recording(state="off", policy=room.recording_policy),
-    )
+    return Sight(room).of(participant_id)
+
+
+class Sight:
+    """One version of a room as its people may see it. Make it once, then call `of` for each.
+
+    Rows and lines that are as they were in the sight `before` are the same objects again, so that
+    `diff` finds at a glance what did not change.
+    """
+
+    def __init__(self, room: Room, before: Sight | None = None) -> None:
+        self.room = room
+        self._consultation = _consultation(room)
+        self._index = {person.id: index for index, person in enumerate(room.participants)}
+        self._decisions = consent.decisions(room)
+        self._places = {each: place for place, each in enumerate(queue(room), start=1)}
+        self._rows: dict[tuple[str, bool, bool, bool], wire.Participant] = {}
+        self._rows_before = before._rows if before else {}
+        self._inside: dict[tuple[bool, bool], dict[int, wire.Participant]] = {}
+        self._outside: dict[int, wire.Participant] | None = None
+        self._recordings: dict[bool, wire.Recording] = {}
+        self._lines: tuple[wire.ChatLine, ...] = _lines(room, before._lines if before else ())
+        self._times = [line.at for line in self._lines]
+        # Nodes whose clocks differ may write lines that are not in the order of their times.
+        self._in_order = all(earlier <= later for earlier, later in pairwise(self._times))
+
+    def of(self, participant_id: str) -> wire.Room:
+        """All that this participant may see. Raises `RoomError` (participant_unknown)."""
+        index = self._index.get(participant_id)
+        if index is None:
+            raise RoomError(ErrorCode.PARTICIPANT_UNKNOWN, participant_id)
+        me = self.room.participants[index]
+        inside = me.state == "admitted"
+        rows = self._people_from_inside(me) if inside else self._people_from_outside()
+        own = self._row(me, myself=True, sees_queue=True, sees_consent=True)
+        return wire.Room(
+            consultation=self._consultation,
+            participants=tuple(row for _, row in sorted({**rows, index: own}.items())),
+            chat=self._chat(me) if inside else (),
+            recording=self._recording(me)
+            if inside
+            else wire.Recording(state="off", policy=self.room.recording_policy),
+        )
+
+    def _people_from_inside(self, me: Participant) -> dict[int, wire.Participant]:
+        sees = may(me.role, Permission.ADMIT), may(me.role, Permission.RECORD)
+        if sees not in self._inside:
+            states = {"admitted", "held", *(("knocking", "waiting") if sees[0] else ())}
+            self._inside[sees] = {
+                index: self._row(person, myself=False, sees_queue=sees[0], sees_consent=sees[1])
+                for index, person in enumerate(self.room.participants)
+                if person.state in states
+            }
+        return self._inside[sees]
+
+    def _people_from_outside(self) -> dict[int, wire.Participant]:
+        if self._outside is None:
+            self._outside = {
+                index: _whom_they_will_meet(person)
+                for index, person in enumerate(self.room.participants)
+                if person.role in CLINICIANS and person.state != "removed"
+            }
+        return self._outside
+
+    def _row(
+        self, person: Participant, *, myself: bool, sees_queue: bool, sees_consent: bool
+    ) -> wire.Participant:
+        waits = sees_queue and person.state == "waiting"
+        row = wire.Participant(
+            id=person.id,
+            name=person.name,
+            role=person.role,
+            state=person.state,
+            connection=_connection(person),
+            title=person.title,
+            licence=person.licence,
+            facility=person.facility,
+            permissions=permissions(person.role) if myself else (),
+            media=person.media if myself or person.state == "admitted" else wire.Media(),
+            muted=person.muted,
+            hand_raised=person.hand_raised,
+            consent=self._decisions.get(person.id) if sees_consent else None,
+            place=self._places[person.id] if waits else None,
+            waiting_since=person.waiting_since if waits else None,
+        )
+        key = (person.id, myself, sees_queue, sees_consent)
+        known = self._rows_before.get(key)
+        self._rows[key] = known if known is not None and known == row else row
+        return self._rows[key]
+
+    def _chat(self, me: Participant) -> tuple[wire.ChatLine, ...]:
+        """The lines of the times when this person was in the call."""
+        if not self._in_order:
+            return tuple(line for line in self._lines if _was_there(me, line))
+        told: tuple[wire.ChatLine, ...] = ()
+        last = 0
+        for first, end in sorted(self._span(stay) for stay in me.presences):
+            told += self._lines[max(first, last) : end]
+            last = max(last, end)
+        return told
+
+    def _span(self, stay: Presence) -> tuple[int, int]:
+        end = len(self._times) if stay.end is None else bisect_left(self._times, stay.end)
+        return bisect_left(self._times, stay.start), end
+
+    def _recording(self, me: Participant) -> wire.Recording:
+        records = may(me.role, Permission.RECORD) and self.room.recording_policy != "none"
+        if records not in self._recordings:
+            self._recordings[records] = _recording(self.room, records)
+        return self._recordings[records]
 
 
 def diff(
@@ -94,25 +201,6 @@ def _consultation(room: Room) -> wire.Consultation:
     )
 
 
-def _people_from_inside(room: Room, me: Participant) -> tuple[wire.Participant, ...]:
-    shown = {"admitted", "held"}
-    if may(me.role, Permission.ADMIT):
-        shown |= {"knocking", "waiting"}
-    return tuple(
-        _person(room, each, me)
-        for each in room.participants
-        if each.id == me.id or each.state in shown
-    )
-
-
-def _people_from_outside(room: Room, me: Participant) -> tuple[wire.Participant, ...]:
-    return tuple(
-        _person(room, each, me) if each.id == me.id else _whom_they_will_meet(each)
-        for each in room.participants
-        if each.id == me.id or (each.role in CLINICIANS and each.state != "removed")
-    )
-
-
 def _whom_they_will_meet(person: Participant) -> wire.Participant:
     """A clinician as seen from the lobby: who they are and whether they are in the call."""
     there = person.state == "admitted"
@@ -128,30 +216,6 @@ def _whom_they_will_meet(person: Participant) -> wire.Participant:
     )
 
 
-def _person(room: Room, person: Participant, me: Participant) -> wire.Participant:
-    inside = me.state == "admitted"
-    myself = person.id == me.id
-    sees_queue = myself or (inside and may(me.role, Permission.ADMIT))
-    sees_consent = myself or (inside and may(me.role, Permission.RECORD))
-    waits = sees_queue and person.state == "waiting"
-    return wire.Participant(
-        id=person.id,
-        name=person.name,
-        role=person.role,
-        state=person.state,
-        connection=_connection(person),
-        title=person.title,
-        licence=person.licence,
-        facility=person.facility,
-        media=person.media if myself or person.state == "admitted" else wire.Media(),
-        muted=person.muted,
-        hand_raised=person.hand_raised,
-        consent=consent.decision(room, person.id) if sees_consent else None,
-        place=queue(room).index(person.id) + 1 if waits else None,
-        waiting_since=person.waiting_since if waits else None,
-    )
-
-
 def _connection(person: Participant) -> wire.Connection:
     if person.session is None:
         return "away"
@@ -160,30 +224,23 @@ def _connection(person: Participant) -> wire.Connection:
     return "connected" if person.session.away_since is None else "away"
 
 
-def _chat(room: Room, me: Participant) -> tuple[wire.ChatLine, ...]:
+def _lines(room: Room, before: tuple[wire.ChatLine, ...]) -> tuple[wire.ChatLine, ...]:
     names = {person.id: person.name for person in room.participants}
-    return tuple(
-        wire.ChatLine(
-            id=line.id,
-            participant=line.participant,
-            name=names.get(line.participant, ""),
-            at=line.at,
-            text=line.text,
-        )
-        for line in room.chat
-        if _was_there(me, line)
-    )
+    lines = [shown(line, names) for line in room.chat]
+    for index, (known, line) in enumerate(zip(before, lines, strict=False)):
+        if known == line:
+            lines[index] = known
+    return tuple(lines)
 
 
-def _was_there(me: Participant, line: ChatLine) -> bool:
+def _was_there(me: Participant, line: wire.ChatLine) -> bool:
     return any(
         stay.start <= line.at and (stay.end is None or line.at < stay.end) for stay in me.presences
     )
 
 
-def _recording(room: Room, me: Participant) -> wire.Recording:
+def _recording(room: Room, records: bool) -> wire.Recording:
     running = consent.running(room)
-    records = may(me.role, Permission.RECORD) and room.recording_policy != "none"
     last = room.recordings[-1] if room.recordings else None
     return wire.Recording(
         state="on" if running else "off",

@@ -56,7 +56,7 @@ class Connection:
         """Take a message as it came. What is wrong with it comes back as a `Reply`."""
         self._heard_at = now
         if not self._messages.take(now):
-            return self._too_many("", now)
+            return self._too_many(codec.ref_of(data), now)
         try:
             message = codec.decode(data)
         except ProtocolError as error:

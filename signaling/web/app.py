@@ -27,9 +27,12 @@ def make_app(
     websockets: WebSockets,
     metrics: Metrics,
     client_directory: Path = CLIENT_DIRECTORY,
+    only_https: bool = False,
 ) -> web.Application:
-    """Everything that this process serves over HTTP."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=middlewares(metrics))
+    """Everything that this process serves over HTTP; `only_https` when people come by https."""
+    app = web.Application(
+        client_max_size=MAX_BODY_BYTES, middlewares=middlewares(metrics, only_https=only_https)
+    )
     operations = (*rest.operations(), *health.operations())
     for operation in operations:
         app.router.add_route(operation.method, operation.path, operation.handler)

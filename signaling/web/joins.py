@@ -1,4 +1,4 @@
-"""How often one address may join: a bucket for each, forgotten when it is full again."""
+"""How often one address may join or resume: a bucket for each, forgotten when it is full again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from signaling.session.limits import TokenBucket
 
 #: Above this many buckets the full ones are thrown away; an attack cannot grow the table forever.
 _MAX_BUCKETS = 10_000
+#: Resumes for each join that an address may make: when a network comes back, all behind it do.
+RESUMES_PER_JOIN = 10
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class JoinLimiter:
@@ -43,25 +46,31 @@ def client_address(request: web.Request, trusted_proxies: Sequence[Network]) -> 
     Behind a trusted proxy it is the last address in X-Forwarded-For that is not a proxy's own.
     """
     hops = [request.remote or ""]
-    hops += reversed(request.headers.get("X-Forwarded-For", "").replace(" ", "").split(","))
+    # Several lines of one header are one list, in their order (RFC 9110 §5.3).
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
+    hops += reversed(forwarded.replace(" ", "").split(","))
     for hop in hops:
-        try:
-            address = ipaddress.ip_address(hop)
-        except ValueError:
+        address = _address(hop)
+        if address is None:
             break
         if not any(address in network for network in trusted_proxies):
             return _subscriber(address)
-    return _subscriber_of(request.remote)
+    return _subscriber(_address(request.remote or ""))
 
 
-def _subscriber_of(text: str | None) -> str:
+def _address(text: str) -> Address | None:
     try:
-        return _subscriber(ipaddress.ip_address(text or ""))
+        address = ipaddress.ip_address(text)
     except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped  # what a socket of both families makes of IPv4 (RFC 4291 §2.5.5)
+    return address
+
+
+def _subscriber(address: Address | None) -> str:
+    if address is None:
         return ""
-
-
-def _subscriber(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)

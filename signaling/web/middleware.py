@@ -52,8 +52,12 @@ def json_response(value: msgspec.Struct | dict[str, object], status: int = 200) 
     )
 
 
-def middlewares(metrics: Metrics) -> tuple[Middleware, ...]:
-    """All of them, the outermost first."""
+#: A year, as browsers' own lists of https-only sites ask (RFC 6797 §6.1).
+_ONLY_HTTPS = "max-age=31536000"
+
+
+def middlewares(metrics: Metrics, *, only_https: bool = False) -> tuple[Middleware, ...]:
+    """All of them, the outermost first; `only_https` binds browsers to https from now on."""
 
     @web.middleware
     async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -63,6 +67,8 @@ def middlewares(metrics: Metrics) -> tuple[Middleware, ...]:
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
             _add_headers(request, response)
+            if only_https:
+                response.headers["Strict-Transport-Security"] = _ONLY_HTTPS
         route = _route(request)
         metrics.requests.labels(route, str(response.status)).inc()
         log.info(

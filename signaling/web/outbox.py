@@ -8,7 +8,11 @@ from collections.abc import Callable
 
 from aiohttp import WSCloseCode, web
 
+from signaling.protocol.codec import size_bytes
+
 #: A burst when a large room is entered is some tens of messages; more means that nobody reads.
+#: Only what waits already is counted: that the next message is large is not the client's fault, and
+#: refusing it would shut the client out each time that it comes back.
 MAX_WAITING = 256
 MAX_WAITING_BYTES = 1024 * 1024
 #: How long a client may take to answer our close frame (RFC 6455 §7.1.1).
@@ -31,13 +35,10 @@ class Outbox:
         """Queue a text. False when there is no room for it; what is closed takes none silently."""
         if self.close_code is not None:
             return True
-        size_bytes = len(text)
-        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size_bytes > (
-            MAX_WAITING_BYTES
-        ):
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             return False
         self._waiting.append(text)
-        self._waiting_bytes += size_bytes
+        self._waiting_bytes += size_bytes(text)
         self._something.set()
         return True
 
@@ -67,7 +68,7 @@ class Outbox:
         while not self._socket.closed:
             while self._waiting:
                 text = self._waiting.popleft()
-                self._waiting_bytes -= len(text)
+                self._waiting_bytes -= size_bytes(text)
                 await self._socket.send_str(text)
             if self.close_code is not None:
                 return

@@ -28,7 +28,6 @@ from signaling.protocol.replies import FAREWELL_CLOSES, Farewell
 from signaling.rooms import commands as c
 from signaling.rooms.consent import texts
 from signaling.rooms.draft import find
-from signaling.rooms.roles import permissions
 from signaling.rooms.room import Room
 from signaling.session import intents
 from signaling.session.session import Connection
@@ -53,7 +52,8 @@ class Desk:
 class Socket:
     """A `Listener` of its consultation. `run` returns when the WebSocket is closed.
 
-    `may_join` is asked once, when the client wants to come in by a link; `abort` drops the TCP
+    `may_join` is asked when the client wants to come in by a link, `may_resume` when it wants to
+    come back by its session; `abort` drops the TCP
     connection of a client that answers nothing any more.
     """
 
@@ -63,6 +63,7 @@ class Socket:
         desk: Desk,
         *,
         may_join: Callable[[], bool],
+        may_resume: Callable[[], bool],
         abort: Callable[[], None],
     ) -> None:
         self.connection = new_id()
@@ -71,6 +72,7 @@ class Socket:
         self._response = response
         self._desk = desk
         self._may_join = may_join
+        self._may_resume = may_resume
         self._session = Connection(time.time(), desk.ping_interval_s, new_id)
         self._outbox = Outbox(response, abort)
         self._joined_at: float | None = None
@@ -219,6 +221,8 @@ class Socket:
         self._desk.metrics.joins.labels("joined").inc()
 
     async def _take_up(self, intent: intents.TakeUp) -> None:
+        if not self._may_resume():
+            raise RequestError(ErrorCode.TOO_MANY, "resumes")
         token = SessionToken.parse(intent.session)
         reconnect = c.Reconnect(
             participant=token.participant,
@@ -239,13 +243,11 @@ class Socket:
         await self._desk.consultations.attach(token.consultation, self)
 
     def _joined(self, token: SessionToken, room: Room) -> wire.Joined:
-        role = find(room, token.participant).role
         return wire.Joined(
             session=str(token),
             consultation=room.id,
             participant=token.participant,
-            role=role,
-            permissions=permissions(role),
+            role=find(room, token.participant).role,
             grace_s=self._desk.grace_s,
             ping_interval_s=self._desk.ping_interval_s,
             ice_servers=turn.ice_servers(

@@ -56,14 +56,34 @@ class StaticFiles:
         path = request.path
         file = self._files.get("/index.html" if path == "/" else path)
         if file is None:
-            raise web.HTTPNotFound
-        headers = {"ETag": f'"{file.etag}"', "Cache-Control": "no-cache"}
+            return self._explain(request)
+        headers = {
+            "ETag": f'"{file.etag}"',
+            "Cache-Control": "no-cache",
+            "Vary": "Accept-Encoding",  # RFC 9110 §12.5.5
+        }
         known = {tag.value for tag in request.if_none_match or ()}
         if known & {file.etag, "*"}:
             return web.Response(status=304, headers=headers)
         charset = "utf-8" if file.content_type.startswith(_TEXT) else None
         response = web.Response(
             body=file.body, content_type=file.content_type, charset=charset, headers=headers
+        )
+        response.enable_compression()
+        return response
+
+    def _explain(self, request: web.Request) -> web.Response:
+        """A person who mistyped gets the page that tells the way in; a program gets a problem."""
+        page = self._files.get("/index.html")
+        wants_page = "text/html" in request.headers.get("Accept", "")
+        if page is None or not wants_page or request.path.startswith("/v1/"):
+            raise web.HTTPNotFound
+        response = web.Response(
+            status=404,
+            body=page.body,
+            content_type=page.content_type,
+            charset="utf-8",
+            headers={"Cache-Control": "no-store", "Vary": "Accept, Accept-Encoding"},
         )
         response.enable_compression()
         return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ from aiohttp import web
 
 from signaling.protocol.codec import MAX_MESSAGE_BYTES, SUBPROTOCOL
 from signaling.protocol.codes import CloseCode
-from signaling.web.joins import JoinLimiter, Network, client_address
+from signaling.web.joins import RESUMES_PER_JOIN, JoinLimiter, Network, client_address
 from signaling.web.problems import HttpProblem
 from signaling.web.socket import Desk, Socket
 
@@ -31,16 +32,20 @@ class WebSockets:
         desk: Desk,
         *,
         max_open: int,
+        max_open_per_address: int,
         joins_per_minute: int,
         allowed_origins: Callable[[], Sequence[str]],
         trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._desk = desk
         self._max_open = max_open
+        self._max_open_per_address = max_open_per_address
         self._allowed_origins = allowed_origins
         self._trusted_proxies = trusted_proxies
         self._joins = JoinLimiter(joins_per_minute)
+        self._resumes = JoinLimiter(joins_per_minute * RESUMES_PER_JOIN)
         self._open: set[Socket] = set()
+        self._open_by_address: Counter[str] = Counter()
         self._all_gone = asyncio.Event()
         self._draining = False
         self._watch: asyncio.Task[None] | None = None
@@ -67,7 +72,8 @@ class WebSockets:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/ws"""
-        self._check(request)
+        address = client_address(request, self._trusted_proxies)
+        self._check(request, address)
         response = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
             max_msg_size=MAX_MESSAGE_BYTES,
@@ -75,26 +81,30 @@ class WebSockets:
             compress=False,  # costs memory for each idle WebSocket, and messages are short
         )
         await response.prepare(request)
-        address = client_address(request, self._trusted_proxies)
         socket = Socket(
             response,
             self._desk,
             may_join=lambda: self._joins.take(address, time.monotonic()),
+            may_resume=lambda: self._resumes.take(address, time.monotonic()),
             abort=lambda: _abort(request),
         )
         self._open.add(socket)
+        self._open_by_address[address] += 1
         self._all_gone.clear()
         self._desk.metrics.connections.set(len(self._open))
         try:
             await socket.run()
         finally:
             self._open.discard(socket)
+            self._open_by_address[address] -= 1
+            if not self._open_by_address[address]:
+                del self._open_by_address[address]
             self._desk.metrics.connections.set(len(self._open))
             if not self._open:
                 self._all_gone.set()
         return response
 
-    def _check(self, request: web.Request) -> None:
+    def _check(self, request: web.Request, address: str) -> None:
         """Raise `HttpProblem` unless this request may open a WebSocket."""
         origin = request.headers.get("Origin")
         if origin is not None and not self._is_ours(origin.lower(), request.host.lower()):
@@ -103,6 +113,8 @@ class WebSockets:
         if SUBPROTOCOL not in (part.strip() for part in asked.split(",")):
             raise HttpProblem("bad_request", f"subprotocol {SUBPROTOCOL} is required")
         if self._draining or len(self._open) >= self._max_open:
+            raise HttpProblem("busy")
+        if self._open_by_address[address] >= self._max_open_per_address:
             raise HttpProblem("busy")
 
     def _is_ours(self, origin: str, host: str) -> bool:

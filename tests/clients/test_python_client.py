@@ -33,7 +33,6 @@ JOINED = Joined(
     consultation="c",
     participant="me",
     role="patient",
-    permissions=(),
     grace_s=30,
     ping_interval_s=15,
     ice_servers=(),

@@ -28,7 +28,7 @@ from clients.python.seats import Seat
 from clients.python.signalling import Signalling
 from clients.python.synthetic import AUDIO_RATE, Pattern, Tone
 from load_tests.process_usage import children
-from signaling.protocol.messages import ChatLine
+from signaling.protocol.messages import ChatLine, MediaConnection
 from tests.clients.whole_server import WholeServer, whole_server
 from tests.support.eventually import eventually
 from tests.support.media import tone_share
@@ -207,6 +207,19 @@ async def test_media_comes_back_after_the_sfu_died(server: WholeServer) -> None:
         os.kill(sfu, signal.SIGKILL)
         await eventually(
             lambda: None if sfu not in children(server.program.pid, "sfu") else "the SFU lives"
+        )
+        for ear in held.ears:
+            ear.forget()
+        await held.flows()
+
+
+async def test_media_that_the_server_calls_failed_is_made_anew(server: WholeServer) -> None:
+    async with visit(server) as held:
+        await held.flows()
+        before = held.calls[1].seats[0]
+        held.patient._take(MediaConnection(state="failed"))
+        await eventually(
+            lambda: None if before not in held.calls[1].seats else "the old connection is kept"
         )
         for ear in held.ears:
             ear.forget()

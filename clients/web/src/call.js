@@ -72,12 +72,12 @@ export class Call {
   /** Bring the connection to where the consultation says it should be. */
   sync() {
     const { room, net } = this.#store.get();
+    const state = room.ended === null ? self(room)?.state : undefined;
+    const back = net === 'open' && this.#net !== 'open';
     if (net !== this.#net) {
       this.#net = net;
       this.#told = '';
     }
-    const state = room.ended === null ? self(room)?.state : undefined;
-    if (room.me === null) return;
     if (state !== 'admitted' && state !== 'held') {
       this.#drop();
       return;
@@ -88,6 +88,8 @@ export class Call {
     }
     void this.#publish(state === 'admitted');
     if (state !== 'admitted' || net !== 'open') return;
+    // While the WebSocket was gone nobody could be asked for a new path.
+    if (back && this.#peer.pc.connectionState === 'disconnected') this.#findPath();
     if (this.#offerLost || this.#grow()) this.#negotiate();
     this.#tellMedia();
   }
@@ -139,15 +141,14 @@ export class Call {
     const peer = this.#peer;
     const { room } = this.#store.get();
     if (peer === null) return;
-    const screen = sending && may(room, 'share_screen') ? this.#devices.screen : null;
+    const { microphone: audio, camera: video, screen } = this.#devices;
+    const speaks = may(room, 'speak');
     // All are begun before any is awaited: a first offer holds every section.
-    const sent = [peer.send('screen', screen)];
-    if (may(room, 'speak')) {
-      sent.unshift(
-        peer.send('audio', sending ? this.#devices.microphone : null),
-        peer.send('video', sending ? this.#devices.camera : null),
-      );
-    }
+    const sent = /** @type {const} */ ([['audio', audio], ['video', video]])
+      // Who may no longer speak goes on with the section, and sends nothing in it.
+      .filter(([kind]) => speaks || peer.sends(kind))
+      .map(([kind, track]) => peer.send(kind, sending && speaks ? track : null));
+    sent.push(peer.send('screen', sending && may(room, 'share_screen') ? screen : null));
     const offers = await Promise.all(sent);
     if (offers.includes(true) && peer === this.#peer) this.#negotiate();
   }
@@ -164,7 +165,7 @@ export class Call {
   /** @param {unknown} error */
   #refused(error) {
     const code = /** @type {{code?: string}} */ (error).code;
-    if (code === 'connection_lost') {
+    if (code === 'connection_lost' || code === 'abandoned') {
       // Whether the server saw the offer is unknown: offer again when it is back.
       this.#offerLost = true;
       if (this.#store.get().net === 'open') this.sync();

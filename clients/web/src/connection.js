@@ -14,7 +14,7 @@ import { afterClose, passes } from './reconnect.js';
 /** The server did not do what was asked, or could not be asked. */
 export class RequestError extends Error {
   /**
-   * @param {string} code of the server, or `connection_lost`
+   * @param {string} code of the server; `connection_lost`; `abandoned` for another consultation
    * @param {import('./protocol.js').Text | null} text for people
    */
   constructor(code, text) {
@@ -76,21 +76,21 @@ export class Connection {
     this.#options = options;
   }
 
-  /** Connect, or start again from the first message. */
+  /**
+   * Connect and say hello anew. Nothing that was asked before is carried over: the hello may be
+   * somebody else's, to another consultation.
+   */
   open() {
+    this.#abandon('abandoned');
     this.#stopped = false;
     this.#attempt = 0;
-    this.#drop();
     this.#connect();
   }
 
   /** Stop for good; `open` starts again. */
   close() {
     this.#stopped = true;
-    this.#drop();
-    this.#fail([...this.#sent.values(), ...this.#queue]);
-    this.#sent.clear();
-    this.#queue = [];
+    this.#abandon('connection_lost');
   }
 
   /** The server said that this is over: what was still asked needs no answer any more. */
@@ -228,8 +228,20 @@ export class Connection {
     socket.close();
   }
 
-  /** @param {Waiting[]} waiting */
-  #fail(waiting) {
-    for (const { reject } of waiting) reject(new RequestError('connection_lost', null));
+  /** @param {string} code why nothing asked so far gets an answer */
+  #abandon(code) {
+    this.#drop();
+    const asked = [...this.#sent.values(), ...this.#queue];
+    this.#sent.clear();
+    this.#queue = [];
+    this.#fail(asked, code);
+  }
+
+  /**
+   * @param {Waiting[]} waiting
+   * @param {string} [code]
+   */
+  #fail(waiting, code = 'connection_lost') {
+    for (const { reject } of waiting) reject(new RequestError(code, null));
   }
 }

@@ -73,10 +73,12 @@ export function say(element, key) {
  *
  * @param {HTMLElement} element
  * @param {Key} key
+ * @param {Record<string, string>} [values] for the `{names}` in the words
  */
-export function name(element, key) {
+export function name(element, key, values) {
   element.dataset.label = key;
-  setAttribute(element, 'aria-label', t(key));
+  if (values !== undefined) element.dataset.values = JSON.stringify(values);
+  setAttribute(element, 'aria-label', t(key, values));
 }
 
 /**
@@ -87,9 +89,11 @@ export function name(element, key) {
 export function translate(root) {
   for (const element of root.querySelectorAll('[data-text], [data-label], [data-placeholder]')) {
     if (!(element instanceof HTMLElement)) continue;
-    const { text, label, placeholder } = element.dataset;
+    const { text, label, placeholder, values } = element.dataset;
     if (text !== undefined) element.textContent = t(/** @type {Key} */ (text));
-    if (label !== undefined) element.setAttribute('aria-label', t(/** @type {Key} */ (label)));
+    if (label !== undefined) {
+      element.setAttribute('aria-label', t(/** @type {Key} */ (label), JSON.parse(values ?? '{}')));
+    }
     if (placeholder !== undefined) {
       element.setAttribute('placeholder', t(/** @type {Key} */ (placeholder)));
     }

@@ -7,10 +7,10 @@ import { placeOf } from './link.js';
 
 const SESSIONS = 'vtelehealth.session';
 const CHOICES = 'vtelehealth.choices';
-/** A session of an earlier day is of no use: consultations are over by then. */
-const SESSION_LIFE_MS = 24 * 3600 * 1000;
+/** Consultations are over by then; a shared browser shall not know yesterday's people. */
+const SESSION_LIFE_MS = 12 * 3600 * 1000;
 
-/** @typedef {{session: string, at: number}} Kept */
+/** @typedef {{session: string, name: string, at: number}} Kept `name` is '' until it is told */
 /**
  * @typedef {object} Choices
  * @property {import('./protocol.js').Language} [language]
@@ -37,12 +37,15 @@ function read(key) {
 /**
  * @param {string} key
  * @param {unknown} value
+ * @returns {boolean} whether it is kept
  */
 function write(key, value) {
   try {
     localStorage.setItem(key, JSON.stringify(value));
+    return true;
   } catch {
     // A browser that keeps nothing still holds the call; only a refresh will ask again.
+    return false;
   }
 }
 
@@ -59,10 +62,12 @@ function sessions() {
  * the one browser of a commune station.
  *
  * @param {string} session
+ * @param {string} name of the person
+ * @returns {boolean} whether this browser keeps it
  */
-export function keepSession(session) {
+export function keepSession(session, name) {
   const kept = Object.fromEntries(sessions());
-  write(SESSIONS, { ...kept, [placeOf(session)]: { session, at: Date.now() } });
+  return write(SESSIONS, { ...kept, [placeOf(session)]: { session, name, at: Date.now() } });
 }
 
 /** @param {string} session */
@@ -83,9 +88,13 @@ export function sessionFor(consultation, participant) {
   return found?.[1].session ?? null;
 }
 
-/** @returns {string | null} the session last used, whoever's it was */
+/**
+ * The session last used. One without a name is left out: nobody could tell whose it is.
+ *
+ * @returns {Kept | null}
+ */
 export function lastSession() {
-  return sessions()[0]?.[1].session ?? null;
+  return sessions().find(([, { name }]) => typeof name === 'string' && name !== '')?.[1] ?? null;
 }
 
 /** @returns {Choices} */

@@ -31,6 +31,36 @@ export function readInvitation(text) {
 }
 
 /**
+ * The address once the server has let us in: it names the consultation and no longer holds the
+ * token, so that nothing in the browser's history lets anybody in.
+ *
+ * @param {string} consultation
+ * @returns {string} a fragment
+ */
+export function addressOf(consultation) {
+  return `#c=${encodeURIComponent(consultation)}`;
+}
+
+/**
+ * Whose place a refreshed page goes back to. The person is told by the tab's own history entry:
+ * the address alone would let whoever opens it take the place of whoever was here last.
+ *
+ * @param {string} fragment of the address
+ * @param {unknown} entry `history.state`
+ * @returns {{consultation: string, participant: string} | null}
+ */
+export function readPlace(fragment, entry) {
+  if (typeof entry !== 'object' || entry === null || !('participant' in entry)) return null;
+  const match = /^#c=([^&]+)$/.exec(fragment);
+  if (match?.[1] === undefined || typeof entry.participant !== 'string') return null;
+  try {
+    return { consultation: decodeURIComponent(match[1]), participant: entry.participant };
+  } catch {
+    return null;
+  }
+}
+
+/**
  * @param {string} token a JWT
  * @returns {Record<string, unknown>}
  */

@@ -5,6 +5,7 @@
 import { Call } from './call.js';
 import { chooseLanguage, language, t } from './i18n/index.js';
 import { choices, keepChoices } from './keep.js';
+import { addressOf } from './link.js';
 import { Devices } from './media/devices.js';
 import { chime } from './media/sound.js';
 import { notices } from './notices.js';
@@ -25,7 +26,7 @@ const store = new Store({ ...INITIAL, language: language() });
 const socket = new URL('/v1/ws', location.href);
 socket.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
 socket.hash = '';
-const session = new Session(store, socket.href);
+const session = new Session(store, socket.href, hideToken);
 const devices = new Devices(store);
 /** @type {readonly import('./media/peer.js').Seat[]} */
 let seats = [];
@@ -42,6 +43,17 @@ const call = new Call({
   },
   onError: (error) => view.complain(error),
 });
+
+/**
+ * The token has done its work: it shall not stay in the address, the history or a screenshot.
+ *
+ * @param {import('./protocol.js').Joined} place
+ */
+function hideToken({ consultation, participant }) {
+  // A browser inside another app, which cannot call, hands the address on to a better one.
+  if (navigator.mediaDevices?.getUserMedia === undefined) return;
+  history.replaceState({ participant }, '', addressOf(consultation));
+}
 
 function switchLanguage() {
   chooseLanguage(language() === 'vi' ? 'en' : 'vi');
@@ -90,9 +102,14 @@ function follow(app, before) {
     }
   }
   countUnread(app, before);
+  const state = self(app.room)?.state;
+  if (!app.met && (state === 'admitted' || state === 'held')) store.set({ met: true });
   const screen = screenOf(app.room);
   if (screen !== screenOf(before.room)) enter(screen, app);
-  else if (may(app.room, 'speak') && !may(before.room, 'speak')) void openDevices(app);
+  // Whoever may speak no longer, or only now, is not seen or heard before they switch on themselves.
+  else if (screen !== 'connecting' && may(app.room, 'speak') !== may(before.room, 'speak')) {
+    void devices.rest();
+  }
 }
 
 /**
@@ -108,7 +125,8 @@ function countUnread(app, before) {
   // The whole chat that comes with being admitted is not news.
   if (newest === undefined || app.panel === 'chat' || screenOf(before.room) !== 'call') return;
   store.set({ unread: app.unread + fresh.length });
-  view.tell(t('chat.new_from', { name: newest.name }));
+  const writer = app.room.people[newest.participant];
+  view.tell(t('chat.new_from', { name: writer ? fullName(writer) : newest.name }), 'chat');
 }
 
 /**
@@ -146,7 +164,7 @@ for (const event of ['online', 'pageshow', 'focus']) addEventListener(event, () 
 document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') session.nudge();
 });
-addEventListener('hashchange', () => void session.enter(location.hash));
+addEventListener('hashchange', () => void session.enter(location.hash, history.state));
 // Words such as "waiting for 3 minutes" grow older without any message.
 setInterval(draw, 20_000);
 
@@ -171,5 +189,5 @@ Object.defineProperty(window, 'vtelehealth', {
   }),
 });
 
-session.enter(location.hash);
+session.enter(location.hash, history.state);
 draw();

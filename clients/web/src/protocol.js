@@ -22,13 +22,13 @@ export const SUBPROTOCOL = 'vtelehealth.v1';
 /** @typedef {{urls: string[], username: string, credential: string}} IceServer */
 /**
  * @typedef {{type: 'joined', session: string, consultation: string, participant: string,
- *   role: Role, permissions: string[], grace_s: number, ping_interval_s: number,
+ *   role: Role, grace_s: number, ping_interval_s: number,
  *   ice_servers: IceServer[], consent_texts: ConsentText[]}} Joined
  */
 /**
  * @typedef {{type: 'participant', id: string, name: string, role: Role, state: ParticipantState,
  *   connection: 'connected' | 'away' | 'lost', title: string, licence: string,
- *   facility: Facility | null, media: Media, muted: MediaKind[], hand_raised: boolean,
+ *   facility: Facility | null, permissions: string[], media: Media, muted: MediaKind[], hand_raised: boolean,
  *   consent: Decision | null, place: number | null, waiting_since: number | null}} Participant
  */
 /** @typedef {{type: 'participant_hidden', id: string}} ParticipantHidden */
@@ -93,6 +93,14 @@ export const SUBPROTOCOL = 'vtelehealth.v1';
 /** Longest chat text, in characters (the server's limit). */
 export const CHAT_LIMIT_CHARS = 2000;
 
+/**
+ * @param {string} text as it was typed or pasted
+ * @returns {string} without the control characters that the server refuses
+ */
+export function clean(text) {
+  return text.replace(/[\x00-\x08\x0b-\x1f]/g, '');
+}
+
 /** @typedef {(value: unknown) => boolean} Check */
 
 /** @type {Check} */
@@ -127,6 +135,7 @@ const PARTICIPANT = {
   title: string,
   licence: string,
   facility: orNull(facility),
+  permissions: list(string),
   media: object({ audio: boolean, video: boolean, screen: boolean }),
   muted: list(oneOf('audio', 'video', 'screen')),
   hand_raised: boolean,
@@ -162,7 +171,6 @@ const SHAPES = {
     consultation: string,
     participant: string,
     role: string,
-    permissions: list(string),
     grace_s: number,
     ping_interval_s: number,
     ice_servers: list(object({ urls: list(string), username: string, credential: string })),

@@ -6,7 +6,7 @@
 import { Connection } from './connection.js';
 import { language } from './i18n/index.js';
 import { forgetSession, keepSession, lastSession, sessionFor } from './keep.js';
-import { readInvitation } from './link.js';
+import { readInvitation, readPlace } from './link.js';
 import { EMPTY, reduce, self } from './state.js';
 
 /** @typedef {import('./protocol.js').MediaKind} MediaKind */
@@ -23,13 +23,19 @@ export class Session {
   #invitation = null;
   /** @type {string | null} */
   #session = null;
+  /** The person's name as kept with the session. */
+  #name = '';
+  #onKept;
 
   /**
    * @param {import('./store.js').Store} store
    * @param {string} url of the WebSocket
+   * @param {(place: import('./protocol.js').Joined) => void} onKept this browser can find the way
+   *   back by itself now: the link is needed no more
    */
-  constructor(store, url) {
+  constructor(store, url, onKept) {
     this.#store = store;
+    this.#onKept = onKept;
     this.#connection = new Connection({
       url,
       hello: () => this.#hello(),
@@ -41,26 +47,33 @@ export class Session {
 
   /**
    * @param {string} address where the page was opened, or a link that was pasted
-   * @returns {boolean} whether it holds an invitation
+   * @param {unknown} [entry] the tab's history entry, which tells whose page is refreshed
+   * @returns {boolean} whether it leads to somebody's place
    */
-  enter(address) {
+  enter(address, entry = null) {
     const invitation = readInvitation(address);
-    if (invitation === null) return false;
-    this.#invitation = invitation;
-    this.#session = sessionFor(invitation.consultation, invitation.participant);
-    this.#begin();
+    const place = invitation ?? readPlace(address, entry);
+    const kept = place && sessionFor(place.consultation, place.participant);
+    if (invitation === null && kept === null) return false;
+    this.#start(invitation, kept);
     return true;
   }
 
-  /** @returns {boolean} whether a consultation was left open in this browser */
-  canResume() {
-    return lastSession() !== null;
+  /** @returns {import('./keep.js').Kept | null} who had a consultation open in this browser last */
+  lastHere() {
+    return lastSession();
   }
 
   /** Go back to the consultation that this browser had open last. */
   resume() {
-    this.#session = lastSession();
-    if (this.#session !== null) this.#begin();
+    const last = lastSession();
+    if (last !== null) this.#start(null, last.session);
+  }
+
+  /** Whoever is here now is not the person who had a consultation open last. */
+  disown() {
+    const last = lastSession();
+    if (last !== null) forgetSession(last.session);
   }
 
   /** Try again after a failure, or come back after leaving. */
@@ -74,7 +87,7 @@ export class Session {
     if (this.#session !== null) forgetSession(this.#session);
     this.#session = null;
     this.#invitation = null;
-    this.#store.set({ invited: false, failure: null, room: EMPTY, net: 'idle' });
+    this.#store.set({ invited: false, failure: null, room: EMPTY, met: false, net: 'idle' });
   }
 
   /** @returns {boolean} whether `again` could lead back in */
@@ -195,6 +208,18 @@ export class Session {
     return this.#connection.request({ type: 'view', seats, pinned });
   }
 
+  /**
+   * @param {Invitation | null} invitation
+   * @param {string | null} session
+   */
+  #start(invitation, session) {
+    this.#invitation = invitation;
+    this.#session = session;
+    this.#name = '';
+    this.#store.set({ met: false });
+    this.#begin();
+  }
+
   #begin() {
     this.#store.set({ invited: true, failure: null, room: EMPTY });
     this.#connection.open();
@@ -211,20 +236,19 @@ export class Session {
     const before = this.#store.get().room;
     if (message.type === 'joined') {
       this.#session = message.session;
-      keepSession(message.session);
+      if (keepSession(message.session, this.#name)) this.#onKept(message);
     }
     if (message.type === 'ended') this.#over(message.reason);
     this.#store.set({ room: reduce(before, message) });
-    this.#renewPermissions();
+    this.#keepName();
   }
 
-  /** What one may do is told in `joined` alone: after a change of role, ask for it again. */
-  #renewPermissions() {
-    const { room } = this.#store.get();
-    const mine = self(room);
-    if (mine === null || room.me === null || mine.role === room.me.role) return;
-    this.#store.set({ room: { ...room, me: { ...room.me, role: mine.role } } });
-    this.#connection.open();
+  /** A shared browser asks by name whether it is the same person who comes back. */
+  #keepName() {
+    const mine = self(this.#store.get().room);
+    if (mine === null || mine.name === this.#name || this.#session === null) return;
+    this.#name = mine.name;
+    keepSession(this.#session, mine.name);
   }
 
   /** @param {string} reason */
@@ -248,6 +272,6 @@ export class Session {
         return;
       }
     }
-    this.#store.set({ failure: error });
+    this.#store.set({ failure: error, room: EMPTY });
   }
 }

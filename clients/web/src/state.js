@@ -111,7 +111,7 @@ export function self(room) {
  * @param {string} permission
  */
 export function may(room, permission) {
-  return room.me?.permissions.some((held) => held.toLowerCase() === permission) ?? false;
+  return self(room)?.permissions.includes(permission) ?? false;
 }
 
 /** @typedef {'connecting' | 'lobby' | 'waiting' | 'call' | 'ended'} Screen */
@@ -206,6 +206,6 @@ export function inState(room, state) {
  */
 export function consentAsked(room) {
   const policy = room.recording?.policy ?? 'none';
-  const role = room.me?.role;
+  const role = self(room)?.role;
   return policy === 'everyone' || (policy === 'patient' && (role === 'patient' || role === 'guardian'));
 }

@@ -5,7 +5,7 @@
 import { EMPTY } from './state.js';
 
 /** @typedef {'idle' | 'connecting' | 'open' | 'lost'} Net */
-/** @typedef {'denied' | 'none' | 'in_use' | 'insecure' | 'failed'} DeviceProblem */
+/** @typedef {'denied' | 'none' | 'in_use' | 'insecure' | 'unsupported' | 'failed'} DeviceProblem */
 /**
  * A camera or microphone: `wanted` is the person's own switch, `status` what came of it.
  *
@@ -28,6 +28,7 @@ import { EMPTY } from './state.js';
  * @property {Net} net the WebSocket
  * @property {import('./protocol.js').ErrorMessage | null} failure why we cannot enter
  * @property {boolean} invited whether there is a link or a session to enter with
+ * @property {boolean} met whether one was ever let into this consultation
  * @property {Devices} devices
  * @property {'none' | 'flowing' | 'broken'} flow the media connection: `broken` after it once stood
  * @property {import('./media/quality.js').Quality} quality
@@ -45,6 +46,7 @@ export const INITIAL = {
   net: 'idle',
   failure: null,
   invited: false,
+  met: false,
   devices: {
     audio: { wanted: true, status: 'closed', id: '' },
     video: { wanted: true, status: 'closed', id: '' },

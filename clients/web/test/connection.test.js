@@ -10,6 +10,11 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
+/** Until something holds that no callback tells of. */
+async function eventually(holds) {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** A server with this script, and a connection to it that tells what happens. */
 async function connect(script, { ping_interval_s = 15 } = {}) {
   const received = [];
@@ -145,4 +150,24 @@ test('after the end nothing is tried again and nothing is left hanging over', as
   connection.finish();
   await assert.rejects(connection.request({ type: 'ready' }), { code: 'connection_lost' });
   assert.equal(seen.received.length, 1);
+});
+
+test('what was asked in one consultation never goes to another', async () => {
+  const { connection, seen, until } = await connect({ message: () => undefined });
+  connection.open();
+  await until(() => seen.nets.includes('open'));
+  const sent = connection.request({ type: 'chat', id: '1', text: 'of A' }, { repeat: true });
+  const offer = connection.request({ type: 'offer', sdp: 'x', fresh: true });
+  await eventually(() => seen.received.some(({ type }) => type === 'offer'));
+  connection.open();
+  const queued = connection.request({ type: 'consent', decision: 'given' }, { repeat: true });
+  connection.open();
+  for (const asked of [sent, offer, queued]) await assert.rejects(asked, { code: 'abandoned' });
+  void connection.request({ type: 'ready' }).catch(() => undefined);
+  await eventually(() => seen.received.some(({ type }) => type === 'ready'));
+  const first = seen.received.find(({ type }) => type === 'ready').index;
+  assert.deepEqual(
+    seen.received.filter(({ index }) => index === first).map(({ type }) => type === 'resume' ? 'join' : type),
+    ['join', 'ready'],
+  );
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { parse } from '../src/protocol.js';
+import { clean, parse } from '../src/protocol.js';
 import { joined, participant, room } from './messages.js';
 
 test('a whole room is read as it was sent', () => {
@@ -11,6 +11,10 @@ test('a whole room is read as it was sent', () => {
 
 test('unknown fields are let through, so that a newer server can speak with us', () => {
   assert.equal(parse(JSON.stringify({ ...joined('a'), later: 1 }))?.type, 'joined');
+});
+
+test('a chat text loses what the server refuses and keeps its lines', () => {
+  assert.equal(clean('một\u000b\u0000\r\n\thai'), 'một\n\thai');
 });
 
 for (const [what, frame] of Object.entries({

@@ -114,9 +114,14 @@ test('hosts are the clinicians, the treating one first, never the removed', () =
   );
 });
 
-test('permissions are those told in joined', () => {
-  assert.ok(may(as('admitted'), 'speak'));
-  assert.ok(!may(as('admitted'), 'end'));
+test('permissions are those of one\'s own row, and follow a change of role', () => {
+  const observer = as('admitted', { role: 'observer' });
+  assert.ok(!may(observer, 'speak'));
+  const more = { role: 'interpreter', permissions: ['speak', 'chat'] };
+  const promoted = reduce(observer, participant('me', 'admitted', more));
+  assert.ok(may(promoted, 'speak'));
+  assert.ok(!may(promoted, 'end'));
+  assert.ok(!may(reduce(observer, participant('another', 'admitted', more)), 'speak'));
   assert.ok(!may(EMPTY, 'speak'));
 });
 
@@ -128,7 +133,7 @@ for (const [policy, role, asked] of [
   ['everyone', 'treating_clinician', true],
 ]) {
   test(`policy ${policy} asks a ${role}: ${asked}`, () => {
-    const state = run(joined('me', { role }), room([participant('me')], { recording: recording({ policy }) }));
+    const state = run(joined('me'), room([participant('me', 'admitted', { role })], { recording: recording({ policy }) }));
     assert.equal(consentAsked(state), asked);
   });
 }

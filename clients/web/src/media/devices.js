@@ -13,6 +13,9 @@ const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl:
 /** Slides and images need sharpness, not motion. */
 const SCREEN = { frameRate: { ideal: 8, max: 15 } };
 
+/** @type {readonly InputKind[]} */
+const KINDS = ['audio', 'video'];
+
 /** @type {Record<string, DeviceProblem>} */
 const PROBLEMS = {
   NotAllowedError: 'denied',
@@ -42,6 +45,8 @@ export class Devices {
   #listeners = [];
   /** @type {Promise<void>} one request to the browser at a time */
   #busy = Promise.resolve();
+  /** @type {Set<InputKind>} replaced once after they were lost; then the person is asked */
+  #replaced = new Set();
 
   /** @param {import('../store.js').Store} store */
   constructor(store) {
@@ -78,6 +83,7 @@ export class Devices {
 
   /** Open what is wanted and not open. The microphone is opened even when off: it is only muted. */
   open() {
+    this.#replaced.clear();
     return this.#enqueue(() => this.#open());
   }
 
@@ -86,6 +92,7 @@ export class Devices {
    * @param {boolean} wanted
    */
   turn(kind, wanted) {
+    this.#replaced.delete(kind);
     keepChoices(kind === 'audio' ? { microphone_on: wanted } : { camera_on: wanted });
     return this.#enqueue(async () => {
       this.#update(kind, { wanted });
@@ -103,6 +110,7 @@ export class Devices {
    * @param {string} id
    */
   choose(kind, id) {
+    this.#replaced.delete(kind);
     keepChoices(kind === 'audio' ? { microphone: id } : { camera: id });
     return this.#enqueue(async () => {
       this.#update(kind, { id, wanted: true });
@@ -142,6 +150,20 @@ export class Devices {
     this.#setScreen(null);
   }
 
+  /**
+   * Let go, until the person switches on again: not a choice of theirs for the next time.
+   *
+   * @param {readonly InputKind[]} [kinds]
+   */
+  rest(kinds = KINDS) {
+    return this.#enqueue(async () => {
+      for (const kind of kinds) {
+        this.#stop(kind);
+        this.#update(kind, { wanted: false });
+      }
+    });
+  }
+
   /** Let go of everything. */
   close() {
     if (this.#screen !== null) this.unshare();
@@ -165,7 +187,8 @@ export class Devices {
     if (this.#tracks.video === null && devices.video.wanted) missing.push('video');
     if (missing.length === 0) return;
     if (navigator.mediaDevices?.getUserMedia === undefined) {
-      for (const kind of missing) this.#update(kind, { status: 'insecure' });
+      const status = isSecureContext ? 'unsupported' : 'insecure';
+      for (const kind of missing) this.#update(kind, { status });
       return;
     }
     for (const kind of missing) this.#update(kind, { status: 'asking' });
@@ -220,15 +243,27 @@ export class Devices {
       this.#tracks[kind]?.stop();
       this.#tracks[kind] = track;
       if (kind === 'audio') track.enabled = this.#store.get().devices.audio.wanted;
-      track.onended = () => {
-        // Unplugged, or taken away in the browser's settings.
-        this.#stop(kind);
-        this.#update(kind, { status: 'none' });
-        void this.#list();
-      };
+      track.onended = () => void this.#enqueue(() => this.#lose(kind, track));
       this.#update(kind, { status: 'open', id: track.getSettings().deviceId ?? '' });
     }
     this.#tell();
+  }
+
+  /**
+   * Unplugged, or taken away in the browser's settings: go on with the system's own device, once.
+   *
+   * @param {InputKind} kind
+   * @param {MediaStreamTrack} track
+   */
+  async #lose(kind, track) {
+    if (this.#tracks[kind] !== track) return;
+    this.#stop(kind);
+    this.#update(kind, { id: '', status: 'none' });
+    if (!this.#replaced.has(kind)) {
+      this.#replaced.add(kind);
+      await this.#takeOne(kind);
+    }
+    await this.#list();
   }
 
   /** @param {InputKind} kind */

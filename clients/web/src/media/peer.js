@@ -96,6 +96,14 @@ export class Peer {
   }
 
   /**
+   * @param {SendKind} kind
+   * @returns {boolean} whether there is a section for it, be it silent
+   */
+  sends(kind) {
+    return this.#senders[kind] !== undefined;
+  }
+
+  /**
    * @param {number} count of seats to have; there never are fewer again
    * @returns {boolean} whether a new offer is needed for it
    */

@@ -116,7 +116,7 @@ export class AppView {
   update(app) {
     const page = pageOf(app);
     // A view knows what one may do when it is made; a new role makes it anew.
-    const key = page === 'call' ? `call ${app.room.me?.permissions.join()}` : page;
+    const key = page === 'call' ? `call ${self(app.room)?.permissions.join()}` : page;
     if (key !== this.#shown) this.#change(key, page);
     this.#root.dataset.page = page;
     const { room } = app;
@@ -127,6 +127,9 @@ export class AppView {
     show(this.#quality.element, page === 'call');
     this.#banner.update(app);
     this.#view?.update(app);
+    if (app.panel === 'chat') {
+      for (const notice of this.#notices.querySelectorAll('[data-about="chat"]')) notice.remove();
+    }
     const own = self(room);
     setAttribute(this.#main, 'data-state', own?.state ?? null);
   }
@@ -142,9 +145,10 @@ export class AppView {
    * A short notice, shown and read out.
    *
    * @param {string} text
+   * @param {'chat'} [about] gone when that is looked at
    */
-  tell(text) {
-    this.#notice(text, { class: 'notice', testid: 'notice', role: 'status' });
+  tell(text, about) {
+    this.#notice(text, { class: 'notice', testid: 'notice', role: 'status', 'data-about': about });
     this.say(text);
   }
 
@@ -163,7 +167,9 @@ export class AppView {
    * @param {unknown} error
    */
   complain(error) {
-    const words = /** @type {{text?: import('../protocol.js').Text | null}} */ (error).text;
+    const { code, text: words } = /** @type {Partial<import('../connection.js').RequestError>} */ (error);
+    // Asked of a consultation that this page has left for another.
+    if (code === 'abandoned') return;
     const text = words ? words[language()] : t('error.connection_lost');
     this.#notice(text, { class: 'notice error', testid: 'error', role: 'alert' });
   }
@@ -202,6 +208,7 @@ export class AppView {
     }
     this.#view = this.#make(page);
     this.#main.replaceChildren(this.#view.element);
+    (this.#view instanceof CallView ? this.#view.cards : this.#root).append(this.#notices);
     scrollTo(0, 0);
     // Keyboard and screen reader go on from the new screen's beginning.
     if (moved) this.#main.focus({ preventScroll: true });

@@ -4,13 +4,19 @@
 
 import { el, say, setAttribute, show } from '../dom.js';
 import { icon } from '../icons.js';
-import { screenOf, self } from '../state.js';
+import { may, screenOf, self } from '../state.js';
+import { canRetry } from './devices.js';
 
 /** @typedef {import('./context.js').Context} Context */
 /** @typedef {import('./context.js').View} View */
 /** @typedef {import('../store.js').App} App */
 /** @typedef {import('../dom.js').Key} Key */
-/** @typedef {{text: Key, kind: 'info' | 'warn', button?: Key, testid?: string, act?: () => void}} Notice */
+/**
+ * `dismiss` is there where one may go on without.
+ *
+ * @typedef {{text: Key, kind: 'info' | 'warn', button?: Key, testid?: string, act?: () => void,
+ *   dismiss?: () => void}} Notice
+ */
 
 /** @implements {View} */
 export class Banner {
@@ -18,8 +24,9 @@ export class Banner {
   #actions;
   #words = el('span', {});
   #button;
-  /** @type {(() => void) | undefined} */
-  #act;
+  #close;
+  /** @type {Notice | null} */
+  #notice = null;
 
   /**
    * @param {Context} context
@@ -31,20 +38,27 @@ export class Banner {
     this.#button = el('button', {
       class: 'button light',
       type: 'button',
-      on: { click: () => this.#act?.() },
+      on: { click: () => this.#notice?.act?.() },
     });
+    this.#close = el(
+      'button',
+      { class: 'icon-button', type: 'button', label: 'close', on: { click: () => this.#notice?.dismiss?.() } },
+      icon('cross'),
+    );
     this.element = el(
       'div',
       { class: 'banner', testid: 'banner', role: 'status', hidden: true },
       icon('alert'),
       this.#words,
       this.#button,
+      this.#close,
     );
   }
 
   /** @param {App} app */
   update(app) {
     const notice = this.#choose(app);
+    this.#notice = notice;
     show(this.element, notice !== null);
     if (notice === null) return;
     say(this.#words, notice.text);
@@ -52,7 +66,7 @@ export class Banner {
     show(this.#button, notice.button !== undefined);
     setAttribute(this.#button, 'data-testid', notice.testid ?? null);
     if (notice.button !== undefined) say(this.#button, notice.button);
-    this.#act = notice.act;
+    show(this.#close, notice.dismiss !== undefined);
   }
 
   /**
@@ -82,6 +96,8 @@ export class Banner {
     if (muted.includes('audio')) {
       return { text: 'banner.chair_muted', kind: 'info', button: 'banner.unmute', testid: 'unmute', act: unmute };
     }
+    const device = this.#chooseOfDevice(app, 'audio');
+    if (device !== null) return device;
     if (app.sound_blocked) {
       return {
         text: 'banner.sound_blocked',
@@ -94,6 +110,8 @@ export class Banner {
     if (muted.includes('video')) {
       return { text: 'banner.chair_muted_video', kind: 'info', button: 'banner.unmute_video', testid: 'unmute', act: unmute };
     }
+    const camera = this.#chooseOfDevice(app, 'video');
+    if (camera !== null) return camera;
     if (app.faults.includes('microphone')) {
       return {
         text: 'banner.silent',
@@ -103,5 +121,25 @@ export class Banner {
       };
     }
     return app.quality === 'bad' ? { text: 'quality.advice_bad', kind: 'info' } : null;
+  }
+
+  /**
+   * @param {App} app
+   * @param {'audio' | 'video'} kind
+   * @returns {Notice | null} what to do about a device that is wanted and does not work
+   */
+  #chooseOfDevice(app, kind) {
+    const { devices } = this.#context;
+    if (!may(app.room, 'speak')) return null;
+    const { status, wanted } = app.devices[kind];
+    if (kind === 'audio' && status === 'closed' && !wanted) {
+      const act = () => void devices.turn('audio', true);
+      return { text: 'banner.may_speak', kind: 'info', button: 'device.microphone_on', testid: 'speak', act };
+    }
+    if (status === 'open' || status === 'asking' || status === 'closed' || !wanted) return null;
+    const dismiss = kind === 'video' ? () => void devices.rest(['video']) : undefined;
+    const notice = /** @type {Notice} */ ({ text: `device_error.${kind}.${status}`, kind: 'warn', dismiss });
+    if (!canRetry(status)) return notice;
+    return { ...notice, button: 'device.retry', testid: 'device-retry', act: () => void devices.open() };
   }
 }

@@ -25,8 +25,11 @@ class Door {
   #place = el('span', {});
   #who = '';
 
-  /** @param {Context} context */
-  constructor(context) {
+  /**
+   * @param {Context} context
+   * @param {() => void} onPeople
+   */
+  constructor(context, onPeople) {
     this.#context = context;
     this.element = el(
       'div',
@@ -38,7 +41,7 @@ class Door {
         class: 'button quiet',
         type: 'button',
         text: 'people.see_all',
-        on: { click: () => context.store.set({ panel: 'people' }) },
+        on: { click: onPeople },
       }),
     );
   }
@@ -69,21 +72,25 @@ export class CallView {
   #stage;
   #panel;
   #heading = el('h1', { class: 'visually-hidden' });
-  #panelTitle = el('h2', {});
+  #panelTitle = el('h2', { tabindex: -1 });
   #people;
   #chat;
   #consent;
   #later = false;
   #parts;
 
+  #context;
+  #controls;
+
   /** @param {Context} context */
   constructor(context) {
-    const { store } = context;
+    this.#context = context;
     this.#stage = new StageView(context);
-    const controls = new Controls(context);
+    const controls = new Controls(context, (panel) => this.#open(panel));
+    this.#controls = controls;
     this.#people = new PeoplePanel(context);
     this.#chat = new ChatPanel(context);
-    this.#consent = new ConsentQuestion(context);
+    this.#consent = new ConsentQuestion(context, { short: true });
     this.#consent.element.append(
       el(
         'button',
@@ -101,7 +108,7 @@ export class CallView {
         icon('cross'),
       ),
     );
-    const door = new Door(context);
+    const door = new Door(context, () => this.#open('people'));
     this.#parts = [controls, this.#people, this.#chat, this.#consent, door, this.#stage];
     this.#panel = el(
       'aside',
@@ -109,7 +116,7 @@ export class CallView {
         class: 'panel',
         on: {
           keydown: (/** @type {KeyboardEvent} */ event) => {
-            if (event.key === 'Escape') store.set({ panel: null });
+            if (event.key === 'Escape') this.#close();
           },
         },
       },
@@ -124,13 +131,15 @@ export class CallView {
             type: 'button',
             label: 'close',
             testid: 'panel-close',
-            on: { click: () => store.set({ panel: null }) },
+            on: { click: () => this.#close() },
           },
           icon('cross'),
         ),
       ),
       this.#chat.element,
     );
+    /** Cards and notices over the stage. */
+    this.cards = el('div', { class: 'call-cards' }, this.#consent.element, door.element);
     this.element = el(
       'div',
       { class: 'call', testid: 'call' },
@@ -139,15 +148,33 @@ export class CallView {
         { class: 'call-main' },
         this.#heading,
         this.#stage.element,
-        el('div', { class: 'call-cards' }, this.#consent.element, door.element),
+        this.cards,
         controls.element,
       ),
       this.#panel,
     );
-    this.#controls = controls;
   }
 
-  #controls;
+  /**
+   * The keyboard goes along: into what was opened.
+   *
+   * @param {'people' | 'chat'} panel
+   */
+  #open(panel) {
+    const { store } = this.#context;
+    store.set(panel === 'chat' ? { panel, unread: 0 } : { panel });
+    this.update(store.get());
+    if (panel === 'people' || !this.#chat.focus()) this.#panelTitle.focus();
+  }
+
+  /** The keyboard goes back to the button that opens it. */
+  #close() {
+    const { store } = this.#context;
+    const { panel } = store.get();
+    if (panel === null) return;
+    store.set({ panel: null });
+    this.#controls.focus(panel);
+  }
 
   /** @param {App} app */
   update(app) {

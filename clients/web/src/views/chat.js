@@ -5,8 +5,9 @@
 import { el, Rows, setText, show } from '../dom.js';
 import { clock, t } from '../i18n/index.js';
 import { icon } from '../icons.js';
-import { CHAT_LIMIT_CHARS } from '../protocol.js';
+import { CHAT_LIMIT_CHARS, clean } from '../protocol.js';
 import { may } from '../state.js';
+import { fullName } from './people_words.js';
 
 /** @typedef {import('./context.js').Context} Context */
 /** @typedef {import('./context.js').View} View */
@@ -27,7 +28,7 @@ export class ChatPanel {
     this.#rows = new Rows(
       this.#log,
       (/** @type {ChatLine} */ line) => `${line.participant}/${line.id}`,
-      (line) => lineRow(line, line.participant === store.get().room.me?.participant),
+      (line) => lineRow(line, store),
     );
     this.#input = el('textarea', {
       testid: 'chat-input',
@@ -46,7 +47,7 @@ export class ChatPanel {
     });
     const submit = (/** @type {Event} */ event) => {
       event.preventDefault();
-      const text = this.#input.value.trim();
+      const text = clean(this.#input.value).trim();
       if (text === '') return;
       this.#input.value = '';
       const sent = session.chat(text);
@@ -65,7 +66,15 @@ export class ChatPanel {
         icon('send'),
       ),
     );
-    this.element = el('div', { class: 'chat' }, this.#empty, this.#log, this.#form);
+    const kept = el('p', { class: 'muted chat-kept', testid: 'chat-kept', text: 'chat.kept' });
+    this.element = el('div', { class: 'chat' }, this.#empty, this.#log, kept, this.#form);
+  }
+
+  /** @returns {boolean} whether one may write, and the keyboard is there now */
+  focus() {
+    if (this.#form.hidden) return false;
+    this.#input.focus();
+    return true;
   }
 
   /** @param {import('../store.js').App} app */
@@ -83,17 +92,19 @@ export class ChatPanel {
 
 /**
  * @param {ChatLine} line
- * @param {boolean} own
+ * @param {import('../store.js').Store} store
  * @returns {import('../dom.js').Row<ChatLine>}
  */
-function lineRow(line, own) {
+function lineRow(line, store) {
+  const own = line.participant === store.get().room.me?.participant;
   const who = el('span', { class: 'chat-who' });
   const time = el('time', { class: 'chat-time' });
   const text = el('p', { class: 'chat-text' }, line.text);
   return {
     element: el('li', { class: own ? 'chat-line own' : 'chat-line' }, el('div', { class: 'chat-head' }, who, time), text),
     update(now) {
-      setText(who, own ? t('you') : now.name);
+      const writer = store.get().room.people[now.participant];
+      setText(who, own ? t('you') : writer ? fullName(writer) : now.name);
       setText(time, clock(now.at));
     },
   };

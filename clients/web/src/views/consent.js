@@ -10,18 +10,38 @@ import { self } from '../state.js';
 
 /** @typedef {import('./context.js').Context} Context */
 
-/** The question, or the answer given with a way to change it. */
+/** Lines of the text that a card over the call shows at first: what is asked, and what for. */
+const SHORT_LINES = 2;
+let made = 0;
+
+/**
+ * The question, or the answer given with a way to change it.
+ *
+ * @typedef {object} Look
+ * @property {boolean} [short] begins with the first lines only, so as not to cover the call
+ * @property {boolean} [open] asks even who has answered
+ */
 export class ConsentQuestion {
-  #text = el('p', { class: 'consent-text', id: 'consent-text' });
+  #id = (made += 1);
+  #text = el('p', { class: 'consent-text', id: `consent-text-${this.#id}` });
+  #short;
+  #words = '';
   #answer = el('p', { class: 'consent-answer', role: 'status' });
   #buttons;
   #change;
   #asking;
   #more;
-  #open = false;
+  #open;
 
-  /** @param {Context} context */
-  constructor({ session, ask }) {
+  /**
+   * @param {Context} context
+   * @param {Look} [look]
+   */
+  constructor({ session, ask }, { short = false, open = false } = {}) {
+    this.#short = short;
+    this.#open = open;
+    const titleId = `consent-title-${this.#id}`;
+    const textId = this.#text.id;
     const decide = (/** @type {'given' | 'refused'} */ decision) => {
       this.#open = false;
       ask(session.consent(decision));
@@ -29,21 +49,25 @@ export class ConsentQuestion {
     this.#buttons = el(
       'div',
       { class: 'consent-buttons' },
-      answerButton('consent-accept', 'consent.accept', () => decide('given')),
-      answerButton('consent-refuse', 'consent.refuse', () => decide('refused')),
+      answerButton('consent-accept', 'consent.accept', textId, () => decide('given')),
+      answerButton('consent-refuse', 'consent.refuse', textId, () => decide('refused')),
     );
     this.#more = el('button', {
       class: 'button quiet more-text',
       type: 'button',
-      'aria-controls': 'consent-text',
-      text: 'consent.more',
-      on: { click: () => this.#shorten(this.#text.dataset.short === undefined) },
+      'aria-controls': textId,
+      on: {
+        click: () => {
+          this.#short = !this.#short;
+          this.#write();
+        },
+      },
     });
-    this.#shorten(true);
+    show(this.#more, short);
     this.#asking = el(
       'div',
       {},
-      el('h2', { class: 'card-title', id: 'consent-title', text: 'consent.question' }),
+      el('h2', { class: 'card-title', id: titleId, text: 'consent.question' }),
       this.#text,
       this.#more,
       this.#buttons,
@@ -62,7 +86,7 @@ export class ConsentQuestion {
     });
     this.element = el(
       'section',
-      { class: 'card consent', 'aria-labelledby': 'consent-title', testid: 'consent' },
+      { class: 'card consent', 'aria-labelledby': titleId, testid: 'consent' },
       this.#asking,
       el('div', { class: 'consent-done' }, icon('shield'), this.#answer, this.#change),
     );
@@ -75,15 +99,16 @@ export class ConsentQuestion {
   update({ room }) {
     show(this.element, (room.recording?.policy ?? 'none') !== 'none');
     const asked = room.me?.consent_texts.find(({ purpose }) => purpose === 'recording');
-    setText(this.#text, asked === undefined ? '' : pick(asked.text));
+    this.#words = asked === undefined ? '' : pick(asked.text);
+    this.#write();
     this.#draw(self(room)?.consent ?? null);
   }
 
-  /** @param {boolean} short whether only the beginning is shown */
-  #shorten(short) {
-    setAttribute(this.#text, 'data-short', short);
-    setAttribute(this.#more, 'aria-expanded', String(!short));
-    say(this.#more, short ? 'consent.more' : 'consent.less');
+  #write() {
+    const lines = this.#words.split('\n');
+    setText(this.#text, this.#short ? lines.slice(0, SHORT_LINES).join('\n') : this.#words);
+    setAttribute(this.#more, 'aria-expanded', String(!this.#short));
+    say(this.#more, this.#short ? 'consent.more' : 'consent.less');
   }
 
   /** @param {import('../protocol.js').Decision | null} decision */
@@ -99,15 +124,16 @@ export class ConsentQuestion {
 /**
  * @param {string} testid
  * @param {import('../dom.js').Key} text
+ * @param {string} about id of what is answered
  * @param {() => void} click
  */
-function answerButton(testid, text, click) {
+function answerButton(testid, text, about, click) {
   return el('button', {
     class: 'button answer',
     type: 'button',
     testid,
     text,
-    'aria-describedby': 'consent-text',
+    'aria-describedby': about,
     on: { click },
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The bar below the stage. On a phone the second half of it folds away behind "more".
+ * The bar below the stage. What is needed seldom folds away behind "more"; on a phone, half of it.
  */
 
 import { el, say, setAttribute, setText, show } from '../dom.js';
@@ -7,13 +7,16 @@ import { t } from '../i18n/index.js';
 import { icon } from '../icons.js';
 import { may, queue, self } from '../state.js';
 import { DeviceChoices, DeviceProblems, MicrophoneBar, Switch } from './devices.js';
-import { confirmFirst, openDialog } from './dialog.js';
+import { confirmFirst, leaveWithCare, openDialog } from './dialog.js';
 import { openConsent, RecordButton } from './recording.js';
 
 /** @typedef {import('./context.js').Context} Context */
 /** @typedef {import('./context.js').View} View */
 /** @typedef {import('../store.js').App} App */
 /** @typedef {import('../dom.js').Key} Key */
+
+/** As wide as this there is room for all of the bar (the style sheet says the same). */
+const ROOMY = '(min-width: 900px)';
 
 /**
  * Choose devices in a dialog.
@@ -60,13 +63,14 @@ function control({ testid, words, picture, style = '', click }) {
  *
  * @param {Context} context
  */
-function waysOut({ session, ask }) {
+function waysOut(context) {
+  const { session, ask } = context;
   const leave = control({
     testid: 'leave',
     words: 'call.leave',
     picture: 'leave',
     style: 'leave',
-    click: () => ask(session.leave()),
+    click: () => leaveWithCare(context, 'leave.call_title'),
   });
   const askToEnd = () =>
     confirmFirst({
@@ -104,9 +108,14 @@ export class Controls {
   #out;
   #more;
   #fold;
+  #roomy = matchMedia(ROOMY);
+  #leaveFolds;
 
-  /** @param {Context} context */
-  constructor(context) {
+  /**
+   * @param {Context} context
+   * @param {(panel: 'people' | 'chat') => void} onOpen asks for a panel
+   */
+  constructor(context, onOpen) {
     const { store, session, ask } = context;
     this.#switches = /** @type {const} */ (['audio', 'video']).map(
       (kind) => new Switch(context, kind, { testid: kind === 'audio' ? 'mic' : 'camera', class: 'control' }),
@@ -121,8 +130,8 @@ export class Controls {
     });
     const raise = () => ask(session.raiseHand(!(self(store.get().room)?.hand_raised ?? false)));
     this.#hand = control({ testid: 'hand', words: 'call.hand', picture: 'hand', click: raise });
-    this.#chat = this.#panelControl(context, 'chat', 'call.chat');
-    this.#people = this.#panelControl(context, 'people', 'call.people');
+    this.#chat = this.#panelControl(context, 'chat', 'call.chat', onOpen);
+    this.#people = this.#panelControl(context, 'people', 'call.people', onOpen);
     this.#settings = control({
       testid: 'settings-open',
       words: 'device.settings',
@@ -136,11 +145,14 @@ export class Controls {
       click: () => openConsent(context),
     });
     this.#more = control({ testid: 'more', words: 'call.more', picture: 'more', click: () => this.#turn() });
+    this.#more.element.setAttribute('aria-controls', 'fold');
     // On a phone there is room for one way out in the bar: whoever may end finds "leave" in the fold.
-    const leaveFolds = may(store.get().room, 'end');
-    this.#fold = this.#makeFold(leaveFolds);
-    this.element = this.#makeBar(leaveFolds);
+    this.#leaveFolds = may(store.get().room, 'end');
+    this.#fold = this.#makeFold();
+    this.element = this.#makeBar();
+    this.#place();
     this.#turn(true);
+    this.#roomy.addEventListener('change', this.#place);
     document.addEventListener('pointerdown', this.#outside);
   }
 
@@ -148,33 +160,32 @@ export class Controls {
    * @param {Context} context
    * @param {'people' | 'chat'} panel
    * @param {Key} words
+   * @param {(panel: 'people' | 'chat') => void} onOpen
    */
-  #panelControl({ store }, panel, words) {
+  #panelControl({ store }, panel, words, onOpen) {
     const click = () => {
-      const open = store.get().panel === panel ? null : panel;
-      store.set(open === 'chat' ? { panel: open, unread: 0 } : { panel: open });
       this.#turn(true);
+      if (store.get().panel === panel) store.set({ panel: null });
+      else onOpen(panel);
     };
     return control({ testid: panel, words, picture: panel, click });
   }
 
-  /** @param {boolean} leaveFolds */
-  #makeFold(leaveFolds) {
-    const fold = el(
-      'div',
-      { class: 'fold', id: 'fold', on: { click: () => this.#turn(true) } },
-      this.#share.element,
-      this.#hand.element,
-      this.#record.element,
-      el('div', { class: 'fold-sheet' }, this.#settings.element, this.#consent.element),
-      leaveFolds ? this.#out.leave.element : null,
-    );
-    this.#more.element.setAttribute('aria-controls', 'fold');
+  #makeFold() {
+    // Closed before the control acts: a dialog then gives the focus back to "more".
+    const chosen = (/** @type {Event} */ event) => {
+      if (event.target !== this.#fold) this.#turn(true);
+    };
+    const fold = el('div', { class: 'fold', id: 'fold', role: 'group', label: 'call.more' }, this.#settings.element, this.#consent.element);
+    fold.addEventListener('click', chosen, true);
+    fold.addEventListener('focusout', ({ relatedTarget }) => {
+      const stays = relatedTarget instanceof Node && (fold.contains(relatedTarget) || relatedTarget === this.#more.element);
+      if (relatedTarget !== null && !stays) this.#turn(true);
+    });
     return fold;
   }
 
-  /** @param {boolean} leaveFolds */
-  #makeBar(leaveFolds) {
+  #makeBar() {
     const escape = (/** @type {KeyboardEvent} */ event) => {
       if (event.key === 'Escape') this.#turn(true);
     };
@@ -182,14 +193,28 @@ export class Controls {
       'nav',
       { class: 'controls', label: 'call.controls', on: { keydown: escape } },
       ...this.#switches.map(({ element }) => element),
-      this.#fold,
       this.#chat.element,
       this.#people.element,
       this.#more.element,
+      this.#fold,
       el('span', { class: 'controls-gap' }),
-      leaveFolds ? null : this.#out.leave.element,
+      this.#out.leave.element,
       this.#out.end.element,
     );
+  }
+
+  /** Controls stand in the document where they are seen, so that the keyboard meets them in order. */
+  #place = () => {
+    const seldom = [this.#share.element, this.#hand.element, this.#record.element];
+    if (this.#roomy.matches) this.#chat.element.before(...seldom);
+    else this.#fold.prepend(...seldom);
+    if (this.#roomy.matches || !this.#leaveFolds) this.#out.end.element.before(this.#out.leave.element);
+    else this.#fold.append(this.#out.leave.element);
+  };
+
+  /** @param {'people' | 'chat'} panel whose button shall have the keyboard */
+  focus(panel) {
+    (panel === 'chat' ? this.#chat : this.#people).element.focus();
   }
 
   #outside = (/** @type {PointerEvent} */ event) => {
@@ -199,6 +224,7 @@ export class Controls {
 
   close() {
     document.removeEventListener('pointerdown', this.#outside);
+    this.#roomy.removeEventListener('change', this.#place);
   }
 
   /** @param {App} app */
@@ -214,7 +240,7 @@ export class Controls {
     show(this.#share.element, may(room, 'share_screen') && canShare());
     const raised = self(room)?.hand_raised ?? false;
     say(this.#hand.label, raised ? 'call.hand_down' : 'call.hand');
-    setAttribute(this.#hand.element, 'aria-pressed', String(raised));
+    setAttribute(this.#hand.element, 'data-on', raised);
     setAttribute(this.#chat.element, 'aria-expanded', String(panel === 'chat'));
     setAttribute(this.#people.element, 'aria-expanded', String(panel === 'people'));
     setCount(this.#chat.count, unread);
@@ -225,9 +251,12 @@ export class Controls {
   }
 
   /** @param {boolean} [closed] turned over when left out */
-  #turn(closed = !this.#fold.hasAttribute('data-closed')) {
-    setAttribute(this.#fold, 'data-closed', closed);
+  #turn(closed = !this.#fold.hidden) {
+    const hadFocus = this.#fold.contains(document.activeElement);
+    show(this.#fold, !closed);
     setAttribute(this.#more.element, 'aria-expanded', String(!closed));
+    if (closed && hadFocus) this.#more.element.focus();
+    if (!closed) [...this.#fold.querySelectorAll('button')].find(({ hidden }) => !hidden)?.focus();
   }
 }
 

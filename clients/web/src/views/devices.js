@@ -19,7 +19,8 @@ const METER_EVERY_MS = 80;
 export class SelfPicture {
   #video;
   #track = /** @type {MediaStreamTrack | null} */ (null);
-  #off = el('p', { class: 'preview-off' }, icon('camera_off'), el('span', { text: 'device.camera_is_off' }));
+  #why = el('span', {});
+  #off = el('p', { class: 'preview-off' }, icon('camera_off'), this.#why);
   #devices;
 
   /**
@@ -41,11 +42,14 @@ export class SelfPicture {
     this.element = el('div', { class: 'preview' }, this.#video, this.#off);
   }
 
-  /** @param {App} _app */
-  update(_app) {
+  /** @param {App} app */
+  update({ devices: { video } }) {
     const track = this.#devices.camera;
     show(this.#video, track !== null);
     show(this.#off, track === null);
+    const opening = video.status === 'asking' || video.status === 'open';
+    const off = video.status === 'closed' || !video.wanted;
+    say(this.#why, off ? 'device.camera_is_off' : opening ? 'device.camera_opening' : 'device.no_picture');
     if (track === this.#track) return;
     this.#track = track;
     this.#video.srcObject = track === null ? null : new MediaStream([track]);
@@ -156,7 +160,6 @@ export class Switch {
         ? on ? 'device.microphone_off' : 'device.microphone_on'
         : on ? 'device.camera_off' : 'device.camera_on',
     );
-    setAttribute(this.element, 'aria-pressed', String(on));
     setAttribute(this.element, 'data-off', !on);
   }
 }
@@ -197,9 +200,17 @@ export class DeviceProblems {
     show(this.#audio, audio !== '');
     show(this.#video, video !== '');
     show(this.#asking, states.includes('asking'));
-    show(this.#retry, audio !== '' || video !== '');
+    show(this.#retry, states.some(canRetry));
     show(this.element, states.includes('asking') || audio !== '' || video !== '');
   }
+}
+
+/**
+ * @param {import('../store.js').DeviceState['status']} status
+ * @returns {boolean} whether something is wrong that trying again may mend
+ */
+export function canRetry(status) {
+  return status === 'denied' || status === 'none' || status === 'in_use' || status === 'failed';
 }
 
 /**
@@ -230,7 +241,7 @@ export class DeviceChoices {
       { class: 'choices' },
       ...this.#rows.map(({ element }) => element),
       el('button', {
-        class: 'button quiet',
+        class: 'button secondary',
         type: 'button',
         text: 'device.test_speaker',
         on: { click: () => chime() },

@@ -3,7 +3,9 @@
  */
 
 import { el } from '../dom.js';
+import { t } from '../i18n/index.js';
 import { icon } from '../icons.js';
+import { may } from '../state.js';
 
 /** @typedef {import('../dom.js').Key} Key */
 
@@ -41,9 +43,10 @@ export function openDialog(title, testid, ...content) {
 /**
  * Ask before something that cannot be undone.
  *
- * @param {{title: string, body: string, confirm: Key, testid: string, onConfirm: () => void}} question
+ * @param {{title: string, body: string, confirm: Key, cancel?: Key, testid: string,
+ *   onConfirm: () => void}} question
  */
-export function confirmFirst({ title, body, confirm, testid, onConfirm }) {
+export function confirmFirst({ title, body, confirm, cancel = 'cancel', testid, onConfirm }) {
   const dialog = openDialog(
     title,
     `${testid}-dialog`,
@@ -54,7 +57,7 @@ export function confirmFirst({ title, body, confirm, testid, onConfirm }) {
       el('button', {
         class: 'button secondary',
         type: 'button',
-        text: 'cancel',
+        text: cancel,
         on: { click: () => dialog.close() },
       }),
       el('button', {
@@ -71,4 +74,26 @@ export function confirmFirst({ title, body, confirm, testid, onConfirm }) {
       }),
     ),
   );
+}
+
+/**
+ * Leave; asked first where one would have to wait to be let in again.
+ *
+ * @param {import('./context.js').Context} context
+ * @param {'leave.call_title' | 'leave.waiting_title'} title
+ */
+export function leaveWithCare({ store, session, ask }, title) {
+  const onConfirm = () => ask(session.leave());
+  if (may(store.get().room, 'enter')) {
+    onConfirm();
+    return;
+  }
+  confirmFirst({
+    title: t(title),
+    body: t('leave.body'),
+    confirm: 'leave.confirm',
+    cancel: 'leave.stay',
+    testid: 'leave-confirm',
+    onConfirm,
+  });
 }

@@ -2,7 +2,7 @@
  * Before the waiting room: who one will meet, the consent question, and a try of the devices.
  */
 
-import { el, say, setAttribute, setText, show } from '../dom.js';
+import { el, say, setText, show } from '../dom.js';
 import { t } from '../i18n/index.js';
 import { icon } from '../icons.js';
 import { isClinician, may, self } from '../state.js';
@@ -80,15 +80,15 @@ export class LobbyView {
       'div',
       { class: 'page lobby', testid: 'lobby' },
       el('div', { class: 'page-head' }, this.#hello, this.#title, this.#role),
+      this.#check,
+      this.#listen,
+      consent.element,
       el(
         'section',
         { class: 'card meet', 'aria-labelledby': 'meet-title' },
         this.#meet,
         hosts.element,
       ),
-      this.#check,
-      this.#listen,
-      consent.element,
       el('div', { class: 'enter-bar' }, this.#enter),
     );
     this.#meet.id = 'meet-title';
@@ -106,7 +106,6 @@ export class LobbyView {
     setText(this.#role, t('lobby.as_role', { role: roleName(me.role) }));
     say(this.#meet, staff ? 'lobby.meet_staff' : 'lobby.meet');
     say(this.#enter, may(room, 'enter') ? 'lobby.enter_staff' : 'lobby.enter');
-    setAttribute(this.element, 'data-problem', speaks && isProblem(app.devices.audio.status));
     show(this.#check, speaks);
     show(this.#listen, !speaks);
     for (const part of this.#parts) part.update(app);
@@ -115,9 +114,4 @@ export class LobbyView {
   close() {
     this.#bar.close();
   }
-}
-
-/** @param {import('../store.js').DeviceState['status']} status */
-function isProblem(status) {
-  return status !== 'open' && status !== 'asking' && status !== 'closed';
 }

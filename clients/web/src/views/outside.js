@@ -5,7 +5,8 @@
 import { el, say, setAttribute, setText, show } from '../dom.js';
 import { pick, t } from '../i18n/index.js';
 import { icon } from '../icons.js';
-import { isClinician } from '../state.js';
+import { passes } from '../reconnect.js';
+import { isClinician, self } from '../state.js';
 
 /** @typedef {import('./context.js').Context} Context */
 /** @typedef {import('./context.js').View} View */
@@ -14,11 +15,14 @@ import { isClinician } from '../state.js';
 /** Explains how to get in, and takes a pasted link. @implements {View} */
 export class NoLinkView {
   #input;
+  #session;
   #wrong = el('p', { class: 'problem', role: 'alert', id: 'paste-wrong', text: 'nolink.wrong' });
-  #resume;
+  #resume = el('h2', { class: 'card-title', id: 'return-title' });
+  #return;
 
   /** @param {Context} context */
   constructor({ session }) {
+    this.#session = session;
     this.#input = el('input', {
       id: 'paste',
       testid: 'paste',
@@ -28,13 +32,30 @@ export class NoLinkView {
       spellcheck: 'false',
       'aria-describedby': 'paste-wrong',
     });
-    this.#resume = el('button', {
-      class: 'button primary big',
-      type: 'button',
-      testid: 'resume',
-      text: 'nolink.resume',
-      on: { click: () => session.resume() },
-    });
+    this.#return = el(
+      'section',
+      { class: 'card stack', 'aria-labelledby': 'return-title', testid: 'return' },
+      this.#resume,
+      el('button', {
+        class: 'button primary big',
+        type: 'button',
+        testid: 'resume',
+        text: 'nolink.resume',
+        on: { click: () => session.resume() },
+      }),
+      el('button', {
+        class: 'button secondary',
+        type: 'button',
+        testid: 'not-me',
+        text: 'nolink.not_me',
+        on: {
+          click: () => {
+            session.disown();
+            this.update();
+          },
+        },
+      }),
+    );
     const go = (/** @type {Event} */ event) => {
       event.preventDefault();
       const entered = session.enter(this.#input.value);
@@ -43,14 +64,13 @@ export class NoLinkView {
       if (!entered) this.#input.focus();
     };
     show(this.#wrong, false);
-    show(this.#resume, session.canResume());
     this.element = el(
       'div',
       { class: 'page single', testid: 'nolink' },
       el('div', { class: 'badge-icon' }, icon('link')),
       el('h1', { text: 'nolink.title' }),
       el('p', { class: 'lead', text: 'nolink.body' }),
-      this.#resume,
+      this.#return,
       el(
         'form',
         { class: 'card paste', on: { submit: go } },
@@ -60,9 +80,14 @@ export class NoLinkView {
         el('button', { class: 'button secondary', type: 'submit', text: 'nolink.go' }),
       ),
     );
+    this.update();
   }
 
-  update() {}
+  update() {
+    const last = this.#session.lastHere();
+    show(this.#return, last !== null);
+    if (last !== null) setText(this.#resume, t('nolink.is_it_you', { name: last.name }));
+  }
 }
 
 /** Shown until the server has let us in. @implements {View} */
@@ -90,41 +115,53 @@ export class ConnectingView {
 
 /** Why one cannot enter, and what to do now. @implements {View} */
 export class FailureView {
+  #title = el('h1', {});
   #text = el('p', { class: 'lead' });
+  #retry;
+  #other;
+  #session;
 
   /** @param {Context} context */
   constructor({ session }) {
+    this.#session = session;
+    this.#retry = el('button', {
+      class: 'button primary big',
+      type: 'button',
+      testid: 'retry',
+      text: 'failure.retry',
+      on: { click: () => session.again() },
+    });
+    this.#other = el('button', {
+      type: 'button',
+      testid: 'other-link',
+      text: 'failure.other_link',
+      on: { click: () => session.forget() },
+    });
     this.element = el(
       'div',
       { class: 'page single', testid: 'error', role: 'alert' },
       el('div', { class: 'badge-icon warn' }, icon('alert')),
-      el('h1', { text: 'failure.title' }),
+      this.#title,
       this.#text,
-      el(
-        'div',
-        { class: 'stack' },
-        el('button', {
-          class: 'button primary big',
-          type: 'button',
-          testid: 'retry',
-          text: 'failure.retry',
-          on: { click: () => session.again() },
-        }),
-        el('button', {
-          class: 'button secondary',
-          type: 'button',
-          text: 'failure.other_link',
-          on: { click: () => session.forget() },
-        }),
-      ),
+      el('div', { class: 'stack' }, this.#retry, this.#other),
     );
   }
 
   /** @param {App} app */
   update({ failure }) {
     setAttribute(this.element, 'data-code', failure?.code ?? null);
-    if (failure !== null) setText(this.#text, pick(failure.text));
+    if (failure === null) return;
+    const canRetry = mayPass(failure.code) && this.#session.canReturn();
+    say(this.#title, failure.code === 'consultation_ended' ? 'ended.ended' : 'failure.title');
+    setText(this.#text, pick(failure.text));
+    show(this.#retry, canRetry);
+    setAttribute(this.#other, 'class', canRetry ? 'button secondary' : 'button primary big');
   }
+}
+
+/** @param {string} code why one may not enter */
+function mayPass(code) {
+  return passes(code) || code === 'invitation_in_use' || code === 'room_full';
 }
 
 /** @typedef {'ended' | 'removed' | 'left' | 'replaced' | 'expired'} Reason */
@@ -168,35 +205,42 @@ export class EndedView {
   }
 
   /** @param {App} app */
-  update({ room }) {
+  update({ room, met }) {
     const reason = /** @type {Reason} */ (room.ended?.reason ?? 'left');
-    const staff = room.me !== null && isClinician(room.me.role);
+    const role = self(room)?.role ?? room.me?.role;
+    const staff = role !== undefined && isClinician(role);
+    const cared = role === 'patient' || role === 'guardian';
+    const over = reason === 'ended' || reason === 'expired';
+    const facility = room.consultation?.facility.name ?? '';
+    const unseen = cared && over && !met;
     setAttribute(this.element, 'data-reason', reason);
     say(this.#title, `ended.${reason}`);
-    setText(this.#text, this.#words(reason, staff, room.ended));
+    setText(this.#text, unseen ? t('ended.unseen', { facility }) : wordsFor(reason, staff, cared, room.ended));
     const { started_at = null, ended_at = null } = room.consultation ?? {};
     const minutes = started_at === null ? 0 : ((ended_at ?? started_at) - started_at) / 60;
     setText(this.#duration, t('ended.duration', { minutes: Math.max(1, Math.round(minutes)) }));
-    show(this.#duration, reason === 'ended' && minutes > 0);
+    show(this.#duration, reason === 'ended' && minutes > 0 && !unseen);
     const canReturn = (reason === 'left' || reason === 'replaced') && this.#session.canReturn();
     show(this.#again, canReturn);
     say(this.#again, reason === 'replaced' ? 'ended.use_here' : 'ended.rejoin');
-    const facility = room.consultation?.facility.name ?? '';
     setText(this.#contact, t('ended.next_contact', { facility }));
     show(this.#contact, facility !== '');
-    show(this.#follow, !staff);
-    show(this.#next, reason !== 'replaced');
+    show(this.#follow, cared && met);
+    show(this.#next, reason !== 'replaced' && !unseen);
   }
+}
 
-  /**
-   * @param {Reason} reason
-   * @param {boolean} staff
-   * @param {import('../protocol.js').Ended | null} ended
-   */
-  #words(reason, staff, ended) {
-    if (reason === 'ended') return t(staff ? 'ended.ended_staff_body' : 'ended.ended_body');
-    if (reason === 'left') return t('ended.left_body');
-    if (reason === 'replaced') return t('ended.replaced_body');
-    return ended === null ? '' : pick(ended.text);
+/**
+ * @param {Reason} reason
+ * @param {boolean} staff
+ * @param {boolean} cared whether it is a person who was cared for, or their family
+ * @param {import('../protocol.js').Ended | null} ended
+ */
+function wordsFor(reason, staff, cared, ended) {
+  if (reason === 'ended') {
+    return t(staff ? 'ended.ended_staff_body' : cared ? 'ended.ended_body' : 'ended.ended_others_body');
   }
+  if (reason === 'left') return t('ended.left_body');
+  if (reason === 'replaced') return t('ended.replaced_body');
+  return ended === null ? '' : pick(ended.text);
 }

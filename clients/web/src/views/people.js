@@ -2,9 +2,10 @@
  * The panel of people: who waits on top, who is in the call, and what one may do with them.
  */
 
-import { el, Rows, setAttribute, setText, show } from '../dom.js';
+import { el, name as nameIt, Rows, setAttribute, setText, show } from '../dom.js';
 import { t } from '../i18n/index.js';
 import { icon } from '../icons.js';
+import { PROMOTIONS } from '../roles.js';
 import { inState, may, others, queue, self } from '../state.js';
 import { confirmFirst, openDialog } from './dialog.js';
 import { Avatar, description, fullName, roleName } from './people_words.js';
@@ -14,30 +15,21 @@ import { Avatar, description, fullName, roleName } from './people_words.js';
 /** @typedef {import('../protocol.js').Participant} Participant */
 /** @typedef {import('../dom.js').Row<Participant>} PersonRow */
 
-/** @type {import('../protocol.js').Role[]} */
-const ROLES = [
-  'treating_clinician',
-  'consulting_clinician',
-  'nurse',
-  'patient',
-  'guardian',
-  'interpreter',
-  'observer',
-];
-
 /**
  * @param {Participant} person who waits
  * @param {Context} context
  * @returns {HTMLButtonElement} lets them in
  */
 export function admitButton(person, { session, ask }) {
-  return el('button', {
+  const button = el('button', {
     class: 'button primary admit',
     type: 'button',
     testid: `admit-${person.id}`,
     text: 'people.admit',
     on: { click: () => ask(session.admit(person.id)) },
   });
+  nameIt(button, 'people.admit_name', { name: fullName(person) });
+  return button;
 }
 
 /**
@@ -135,7 +127,7 @@ function personRow(actions, note = stateWords) {
       setText(line, description(person));
       setText(extra, note(person));
       show(extra, extra.textContent !== '');
-      show(silent, person.state === 'admitted' && (!person.media.audio || person.muted.includes('audio')));
+      show(silent, person.state === 'admitted' && isSilent(person));
       show(hand, person.hand_raised);
       show(bar, bar.childElementCount > 0);
       setAttribute(bar, 'aria-label', t('people.actions', { name: person.name }));
@@ -143,6 +135,11 @@ function personRow(actions, note = stateWords) {
       setAttribute(element, 'data-participant', person.id);
     },
   };
+}
+
+/** @param {Participant} person */
+function isSilent(person) {
+  return !person.media.audio || person.muted.includes('audio');
 }
 
 /** @param {Participant} person */
@@ -192,18 +189,24 @@ function callRow(person, context) {
     return row;
   }
   const { session, ask } = context;
-  return personRow([
-    may(room, 'mute')
-      ? action('mute', 'people.mute', 'mic_off', person, () => ask(session.mute(person.id, ['audio'])))
-      : null,
-    may(room, 'hold')
-      ? action('hold', 'people.hold', 'pause', person, () => ask(session.hold(person.id)))
-      : null,
-    may(room, 'promote')
-      ? action('role', 'people.role', 'badge', person, () => chooseRole(person, context))
-      : null,
-    removeButton(person, context),
-  ]);
+  const mute = may(room, 'mute')
+    ? action('mute', 'people.mute', 'mic_off', person, () => ask(session.mute(person.id, ['audio'])))
+    : null;
+  const hold = may(room, 'hold')
+    ? action('hold', 'people.hold', 'pause', person, () => ask(session.hold(person.id)))
+    : null;
+  const role = may(room, 'promote')
+    ? action('role', 'people.role', 'badge', person, () => chooseRole(person, context))
+    : null;
+  const row = personRow([mute, hold, role, removeButton(person, context)]);
+  return {
+    element: row.element,
+    update(/** @type {Participant} */ now) {
+      row.update(now);
+      if (mute !== null) show(mute, !isSilent(now));
+      if (role !== null) show(role, (PROMOTIONS[now.role] ?? []).length > 0);
+    },
+  };
 }
 
 /**
@@ -251,18 +254,17 @@ function chooseRole(person, { store, session, ask }) {
     el(
       'div',
       { class: 'stack' },
-      ...ROLES.map((choice) =>
+      ...(PROMOTIONS[role] ?? []).map((choice) =>
         el(
           'button',
           {
             class: 'button choice-button',
             type: 'button',
             testid: `role-${choice}`,
-            'aria-pressed': String(choice === role),
             on: {
               click: () => {
                 dialog.close();
-                if (choice !== role) ask(session.promote(person.id, choice));
+                ask(session.promote(person.id, choice));
               },
             },
           },

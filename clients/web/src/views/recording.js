@@ -31,20 +31,19 @@ export function openConsent(context) {
     on: {
       click: () => {
         dialog.close();
-        ask(session.consent(decision === 'given' ? 'withdrawn' : 'refused'));
+        ask(session.consent('withdrawn'));
       },
     },
   });
-  if (decision !== 'given') say(withdraw, 'consent.refuse');
-  const answered = decision === 'refused' || decision === 'withdrawn';
-  const question = new ConsentQuestion(context);
+  const given = decision === 'given';
+  const question = new ConsentQuestion(context, { open: true });
   question.update(store.get());
   const dialog = openDialog(
     t('recording.title'),
     'recording-menu',
     since === null ? null : el('p', { class: 'recording-since' }, t('recording.since', { time: clock(since) })),
-    answered ? question.element : el('p', {}, decision === 'given' ? t('consent.given') : t('consent.unanswered')),
-    answered ? null : withdraw,
+    el('p', {}, t(decision === null ? 'consent.unanswered' : `consent.${decision}`)),
+    given ? withdraw : question.element,
   );
   for (const button of question.element.querySelectorAll('.answer')) {
     button.addEventListener('click', () => dialog.close());
@@ -115,7 +114,7 @@ export class RecordButton {
     say(this.#words, on ? 'call.record_stop' : 'call.record');
     setText(this.#count, missing === 0 ? '' : String(missing));
     show(this.#count, missing > 0);
-    setAttribute(this.element, 'aria-pressed', String(on));
+    setAttribute(this.element, 'data-on', on);
     setAttribute(this.element, 'data-missing', missing > 0);
   }
 }

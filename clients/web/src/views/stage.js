@@ -125,7 +125,7 @@ class SeatTile {
     setAttribute(this.element, 'data-speaking', speaking);
     setAttribute(this.element, 'data-screen', seated.screen);
     setAttribute(this.element, 'data-source', seated.source);
-    setAttribute(this.element, 'aria-pressed', String(pinned));
+    setAttribute(this.element, 'data-pinned', pinned);
     setAttribute(this.element, 'aria-label', tileLabel(person, pinned, speaking, silent));
     this.#crop();
   }
@@ -140,8 +140,7 @@ class SeatTile {
 
   #crop() {
     if (this.rect === null) return;
-    const whole =
-      this.element.hasAttribute('data-screen') || this.element.getAttribute('aria-pressed') === 'true';
+    const whole = this.element.hasAttribute('data-screen') || this.element.hasAttribute('data-pinned');
     const shape = fit(this.rect.width / this.rect.height, this.video.videoWidth / this.video.videoHeight);
     this.video.style.objectFit = whole ? 'contain' : shape;
   }

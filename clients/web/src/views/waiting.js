@@ -5,9 +5,10 @@
 import { el, say, setAttribute, setText, show } from '../dom.js';
 import { t } from '../i18n/index.js';
 import { icon } from '../icons.js';
-import { may, self } from '../state.js';
+import { consentAsked, may, self } from '../state.js';
 import { ConsentQuestion } from './consent.js';
 import { DeviceProblems, MicrophoneBar, SelfPicture, Switch } from './devices.js';
+import { leaveWithCare } from './dialog.js';
 import { Hosts } from './hosts.js';
 
 /** @typedef {import('./context.js').Context} Context */
@@ -21,14 +22,14 @@ export class WaitingView {
   #circle;
   #net = el('p', { class: 'net', role: 'status' });
   #self;
+  #consent;
   #parts;
   #bar;
 
   /** @param {Context} context */
   constructor(context) {
-    const { session, ask } = context;
     const hosts = new Hosts();
-    const consent = new ConsentQuestion(context);
+    this.#consent = new ConsentQuestion(context);
     const picture = new SelfPicture(context, 'self-video');
     const problems = new DeviceProblems(context);
     const switches = /** @type {const} */ (['audio', 'video']).map(
@@ -39,7 +40,7 @@ export class WaitingView {
         }),
     );
     this.#bar = new MicrophoneBar(context);
-    this.#parts = [hosts, consent, picture, problems, this.#bar, ...switches];
+    this.#parts = [hosts, this.#consent, picture, problems, this.#bar, ...switches];
     this.#circle = el('div', { class: 'place' }, this.#number, icon('pause'));
     this.#self = el(
       'section',
@@ -71,7 +72,7 @@ export class WaitingView {
         hosts.element,
       ),
       this.#self,
-      consent.element,
+      this.#consent.element,
       el(
         'div',
         { class: 'leave-bar' },
@@ -81,7 +82,7 @@ export class WaitingView {
             class: 'button secondary',
             type: 'button',
             testid: 'leave',
-            on: { click: () => ask(session.leave()) },
+            on: { click: () => leaveWithCare(context, 'leave.waiting_title') },
           },
           icon('leave'),
           el('span', { text: 'waiting.leave' }),
@@ -105,6 +106,15 @@ export class WaitingView {
     setAttribute(this.#net, 'data-net', app.net);
     show(this.#self, may(app.room, 'speak'));
     for (const part of this.#parts) part.update(app);
+    this.#place(me.consent === null && consentAsked(app.room));
+  }
+
+  /** @param {boolean} first whether the question still waits for its answer */
+  #place(first) {
+    const { element } = this.#consent;
+    if (first === (this.element.firstElementChild === element)) return;
+    if (first) this.element.prepend(element);
+    else this.#self.after(element);
   }
 
   close() {
