@@ -45,7 +45,7 @@ class ArchiveSpool:
             os.close(folder)
 
     def pending(self) -> tuple[str, ...]:
-        """The consultations whose dossiers are kept."""
+        """The consultations whose dossiers are kept, by the names of their files."""
         names = sorted(path.name for path in self._directory.glob(f"*{_SUFFIX}"))
         return tuple(name.removesuffix(_SUFFIX) for name in names)
 
@@ -53,13 +53,15 @@ class ArchiveSpool:
         """A kept dossier; None when there is none that can be read."""
         try:
             data = self._path(consultation).read_bytes()
+            dossier = msgspec.json.decode(data, type=record.Dossier)
+            if dossier.consultation != consultation:
+                raise ValueError("of another consultation")
         except FileNotFoundError:
             return None
-        try:
-            return msgspec.json.decode(data, type=record.Dossier)
-        except msgspec.MsgspecError:
-            log.exception("dossier of consultation %s cannot be read", consultation)
+        except (ValueError, OSError) as error:  # misnamed, broken, or not ours to read
+            log.error("dossier %r cannot be read: %s", consultation, type(error).__name__)
             return None
+        return dossier
 
     def remove(self, consultation: str) -> None:
         """The recorder has it on its own disk now."""

@@ -10,6 +10,7 @@ def dossier(room: rooms.Room) -> record.Dossier:
     """Everything of `room` that belongs in the record; no session, secret or invitation."""
     return record.Dossier(
         consultation=room.id,
+        version=room.version,
         mode=room.mode,
         title=room.title,
         facility=record.Facility(code=room.facility.code, name=room.facility.name),

@@ -7,8 +7,10 @@ there anew. Commands carry the room's version, so a late one undoes nothing (`sf
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from weakref import WeakValueDictionary
 
 from sfu.control.client import SfuClient, SfuFailure, SfuUnavailable
 from sfu.control.messages import (
@@ -78,13 +80,16 @@ class _Sfu:
         self.client = client
         self.load: Load | None = None
         self.opened: set[str] = set()
+        self.opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 class Media:
     """Speaks to any number of SFUs. Call `use`, then the rest, then `close`.
 
     `on_event(url, event)` gets each event of a room that was opened; `on_connected(url)` is called
-    after each connect: whatever should be so on that SFU must be told again.
+    after each connect: whatever should be so on that SFU must be told again. `on_new(url, room)` is
+    called when a room is about to be opened where nothing is known of it: when it was there before,
+    that was another process, and its peers and taps are gone.
     """
 
     def __init__(
@@ -92,10 +97,12 @@ class Media:
         secret: str,
         on_event: Callable[[str, RoomEvent], None],
         on_connected: Callable[[str], None],
+        on_new: Callable[[str, str], None],
     ) -> None:
         self._secret = secret
         self._on_event = on_event
         self._on_connected = on_connected
+        self._on_new = on_new
         self._sfus: dict[str, _Sfu] = {}
 
     async def use(self, urls: Iterable[str]) -> None:
@@ -132,14 +139,16 @@ class Media:
         sfu = self._sfus.get(url)
         if sfu is None or not sfu.client.connected:
             raise MediaUnavailable("the room's SFU is not connected")
-        if room not in sfu.opened:
-            # Noted first: of two callers at once only one opens, and both answers come in order.
-            sfu.opened.add(room)
-            try:
-                await self._ask(url, OpenRoom(room=RoomId(room)))
-            except MediaUnavailable:
-                sfu.opened.discard(room)
-                raise
+        opened = sfu.opened
+        if room in opened:
+            return
+        async with sfu.opening.setdefault(room, asyncio.Lock()):
+            if room in opened:
+                return
+            if await self.peers_with_transport(url, room) is None:
+                self._on_new(url, room)
+            await self._ask(url, OpenRoom(room=RoomId(room)))
+            opened.add(room)
 
     def forget(self, room: str) -> None:
         """Nobody here is in the room any more: open it again before the next use."""
@@ -148,7 +157,7 @@ class Media:
 
     async def carry_out(self, url: str, room: str, effect: MediaEffect) -> None:
         """Tell the room's SFU one effect. Raises `MediaUnavailable` (`RoomForgotten`)."""
-        if not isinstance(effect, effects.CloseMedia):
+        if not isinstance(effect, effects.CloseMedia | effects.StopTap):
             await self.open(url, room)
         await self._ask(url, _command(room, effect))
 
@@ -231,7 +240,7 @@ class Media:
         sfu = self._sfus.get(url)
         if sfu is None:
             return
-        sfu.opened.clear()
+        sfu.opened = set()
         sfu.load = None
         log.info("SFU %s", "connected" if connected else "lost")
         if connected:

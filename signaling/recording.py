@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 from recorder.control import (
     ArchiveConsultation,
@@ -26,7 +27,7 @@ from recorder.control import (
 from recorder.control import dossier as record
 from signaling.archive_spool import ArchiveSpool
 from signaling.dossier import dossier
-from signaling.errors import ServerError
+from signaling.errors import InternalError, ServerError
 from signaling.protocol.codes import ErrorCode
 from signaling.rooms.room import Room
 
@@ -37,6 +38,8 @@ _DOSSIER_DELAY_S = 0.5
 _LAST_DOSSIERS_WITHIN_S = 1.0
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 30.0
+#: Archived consultations whose late dossiers are still refused: changes under way last seconds.
+_MAX_REMEMBERED = 10_000
 
 
 class RecorderDown(ServerError):
@@ -53,10 +56,18 @@ class RecorderFull(ServerError):
         super().__init__(ErrorCode.RECORDER_FULL, detail)
 
 
+class _Told(NamedTuple):
+    """What a recorder was told to record: for which consultation, and which recorder."""
+
+    consultation: str
+    url: str
+
+
 class Recordings:
     """Speaks to one recorder at a time. Call `start`, `use`, then the rest, then `close`.
 
-    `on_failed(consultation, recording)` tells of a recording that the recorder gave up.
+    `on_failed(consultation, recording)` tells of a recording that the recorder gave up, or found to
+    be over: one that still runs in the room has failed.
     `on_pending(n)` tells how many archives wait for a recorder.
     """
 
@@ -76,10 +87,11 @@ class Recordings:
         self._on_pending = on_pending
         self._url = ""
         self._client: RecorderClient | None = None
-        self._consultations: dict[str, str] = {}  # recording → consultation
+        self._told: dict[str, _Told] = {}  # by recording
         self._begun: set[str] = set()  # recordings that this connection was told of
         self._dossiers: dict[str, Room] = {}
         self._unspooled: dict[str, record.Dossier] = {}
+        self._archived: dict[str, None] = {}  # consultations, the oldest first
         self._dossiers_wait = asyncio.Event()
         self._archives_wait = asyncio.Event()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
@@ -126,36 +138,56 @@ class Recordings:
         """Whether the recorder was told of this recording on this connection."""
         return recording in self._begun
 
+    def elsewhere(self, recording: str) -> bool:
+        """Whether we had another recorder begin it: its journal is on that machine."""
+        told = self._told.get(recording)
+        return told is not None and told.url != self._url
+
     async def begin(self, room: Room, recording: str, tap_url: str) -> None:
         """Have the recorder read the tap. Raises `RecorderDown`, `RecorderFull`."""
-        self._consultations[recording] = room.id
+        self._told[recording] = _Told(room.id, self._url)
         command = StartRecording(recording=recording, tap_url=tap_url, dossier=dossier(room))
         await self._ask(command)
-        self._begun.add(recording)
+        if recording in self._told:  # not ended meanwhile
+            self._begun.add(recording)
 
     async def end(self, recording: str) -> None:
         """Tell that the tap has been ended. Raises `RecorderDown`."""
         self._begun.discard(recording)
-        self._consultations.pop(recording, None)
+        self._told.pop(recording, None)
         await self._ask(StopRecording(recording=recording))
 
     def put_dossier(self, room: Room) -> None:
-        """Have the newest dossier reach the recorder soon."""
+        """Have the newest dossier reach the recorder soon; not after the last of all."""
         waiting = self._dossiers.get(room.id)
         if waiting is None or waiting.version < room.version:
             self._dossiers[room.id] = room
         self._dossiers_wait.set()
 
     async def archive(self, room: Room) -> None:
-        """Have the ended consultation archived, however long the recorder is away."""
-        self._dossiers.pop(room.id, None)
-        last = dossier(room)
+        """Have the ended consultation archived, however long the recorder is away.
+
+        Once it is on disk, asking again changes nothing. Raises `InternalError` when it is not; it
+        is kept in memory then.
+        """
+        if room.id in self._archived and room.id not in self._unspooled:
+            return
+        self._remember_archived(room.id)
+        last = self._unspooled[room.id] = dossier(room)
         try:
             await asyncio.to_thread(self._spool.put, last)
-        except OSError:
+        except OSError as error:
             log.exception("consultation %s is not on disk; it is kept in memory", room.id)
-            self._unspooled[room.id] = last
-        self._archives_wait.set()
+            raise InternalError("an archive is not on disk") from error
+        else:
+            self._unspooled.pop(room.id, None)
+        finally:
+            self._archives_wait.set()
+
+    def _remember_archived(self, consultation: str) -> None:
+        self._archived[consultation] = None
+        if len(self._archived) > _MAX_REMEMBERED:
+            del self._archived[next(iter(self._archived))]
 
     async def _ask(
         self, command: StartRecording | StopRecording | PutDossier | ArchiveConsultation
@@ -181,6 +213,8 @@ class Recordings:
     async def _send_dossiers_once(self) -> None:
         waiting, self._dossiers = self._dossiers, {}
         for number, room in enumerate(waiting.values()):
+            if room.id in self._archived:
+                continue
             try:
                 await self._ask(PutDossier(dossier=dossier(room)))
             except (RecorderDown, RecorderFull):
@@ -201,37 +235,44 @@ class Recordings:
             retry_s = min(retry_s * 2, _LAST_RETRY_S) if left else _LAST_RETRY_S
 
     async def _deliver_archives(self) -> int:
-        """Offer each kept dossier once; returns how many are left."""
+        """Offer each kept dossier once; returns how many are left. One that is refused or cannot
+        be read is left, and stands in nobody's way."""
         try:
             pending = await asyncio.to_thread(self._spool.pending)
         except OSError:
             log.exception("the archive spool cannot be read")
             pending = ()
         waiting = tuple(dict.fromkeys((*self._unspooled, *pending)))
-        for done, consultation in enumerate(waiting):
+        delivered = 0
+        for consultation in waiting:
+            if not self.connected:
+                log.warning("%d archives wait for the recorder", len(waiting) - delivered)
+                break
             try:
-                await self._deliver_archive(consultation)
+                delivered += await self._deliver_archive(consultation)
             except (RecorderDown, RecorderFull, OSError) as error:
-                log.warning("archives wait for the recorder: %s", error)
-                return len(waiting) - done
-        return 0
+                log.warning("archive of consultation %s waits: %s", consultation, error)
+        return len(waiting) - delivered
 
-    async def _deliver_archive(self, consultation: str) -> None:
+    async def _deliver_archive(self, consultation: str) -> bool:
         last = self._unspooled.get(consultation)
         if last is None:
             last = await asyncio.to_thread(self._spool.read, consultation)
-        if last is not None:
-            await self._ask(ArchiveConsultation(dossier=last))
-            self._unspooled.pop(consultation, None)
-            await asyncio.to_thread(self._spool.remove, consultation)
+        if last is None:
+            return False
+        await self._ask(ArchiveConsultation(dossier=last))
+        self._unspooled.pop(consultation, None)
+        await asyncio.to_thread(self._spool.remove, consultation)
+        return True
 
     def _take(self, event: Events) -> None:
         match event:
-            case RecordingState(state="failed"):
-                consultation = self._consultations.get(event.recording)
-                log.error("recording %s failed at the recorder", event.recording)
-                if consultation is not None:
-                    self._on_failed(consultation, event.recording)
+            case RecordingState(state="failed" | "stopped"):
+                told = self._told.get(event.recording)
+                if event.state == "failed":
+                    log.error("recording %s failed at the recorder", event.recording)
+                if told is not None:
+                    self._on_failed(told.consultation, event.recording)
             case Archived():
                 log.info("consultation %s is archived", event.consultation)
             case _:

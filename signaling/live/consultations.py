@@ -5,9 +5,13 @@ Owns the rooms of this process, the SFUs and recorder it speaks to, and the work
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import Any
+
+import msgspec
 
 from sfu.control.messages import TapEnded
 from signaling.archive_spool import ArchiveSpool
@@ -16,7 +20,7 @@ from signaling.live.errands import Errands
 from signaling.live.live_room import Listener, LiveRoom
 from signaling.live.performer import Performer
 from signaling.live.rooms import Rooms
-from signaling.media import Media, RoomEvent
+from signaling.media import Media, MediaUnavailable, RoomEvent
 from signaling.metrics import Metrics
 from signaling.protocol import messages as wire
 from signaling.protocol.codes import ErrorCode
@@ -28,6 +32,9 @@ from signaling.rooms.room import MediaHost, Room
 from signaling.store.port import Change, Store
 
 log = logging.getLogger(__name__)
+
+#: Who says no is out of the recording within 2 s, however long the store takes.
+_A_NO_WAITS_S = 0.5
 
 
 class Consultations:
@@ -52,7 +59,7 @@ class Consultations:
         self._metrics = metrics
         self._errands = Errands()
         self.rooms = Rooms(store, metrics, self._hosted)
-        self.media = Media(control_secret, self._heard, self._sfu_connected)
+        self.media = Media(control_secret, self._heard, self._sfu_connected, self._sfu_is_new)
         self.recordings = Recordings(
             control_secret,
             spool,
@@ -61,7 +68,6 @@ class Consultations:
             on_pending=metrics.archives_pending.set,
         )
         self._performer = Performer(self.rooms, self.media, self.recordings, metrics)
-        self._unsaid: dict[tuple[str, str], str] = {}  # (consultation, connection) → participant
         metrics.follow_rooms(lambda: (live.room for live in self.rooms.live()))
 
     def start(self) -> None:
@@ -94,10 +100,27 @@ class Consultations:
 
     async def change(self, room_id: str, *commands_: Command) -> Change:
         """Change a consultation, and carry out what follows from it."""
-        change = await self.rooms.change(room_id, *commands_)
+        if any(_is_a_no(command) for command in commands_):
+            change = await self._take_a_no(room_id, *commands_)
+        else:
+            change = await self.rooms.change(room_id, *commands_)
         self._observe(change)
         await self._performer.perform(change)
         return change
+
+    async def _take_a_no(self, room_id: str, *commands_: Command) -> Change:
+        """A no to being recorded counts at once where its person is, store or no store."""
+        try:
+            async with asyncio.timeout(_A_NO_WAITS_S):
+                return await self.rooms.change(room_id, *commands_)
+        except (StoreUnavailable, TimeoutError) as error:
+            kept = self.rooms.keep(room_id, *commands_)
+            if kept is None:
+                raise StoreUnavailable("no to a recording") from error
+        log.warning("room %s: a no to being recorded counts before the store has it", room_id)
+        # One above what is known: an SFU that was told more than we were still obeys.
+        after = msgspec.structs.replace(kept.after, version=kept.before.version + 1)
+        return Change(kept.before, after, kept.events)
 
     async def start_recording(self, room_id: str, command: commands.StartRecording) -> None:
         """Start a recording. Raises `MediaUnavailable`, `RecorderDown`, `RecorderFull` too."""
@@ -114,20 +137,38 @@ class Consultations:
         live = self.rooms.get(room_id)
         if live is not None:
             live.detach(listener.connection)
-        self._unsaid[room_id, listener.connection] = listener.participant
-        await self.say_unsaid()
+        command = commands.Disconnect(
+            participant=listener.participant, connection=listener.connection
+        )
+        try:
+            await self.change(room_id, command)
+        except StoreUnavailable:
+            with contextlib.suppress(RoomError):
+                self.rooms.keep(room_id, command)
+        except SignalingError as error:
+            log.debug("disconnect not taken: %s", error.code.value)
 
-    async def say_unsaid(self) -> None:
-        """Tell the store of WebSockets that went while it could not be reached."""
-        for (room_id, connection), participant in tuple(self._unsaid.items()):
-            command = commands.Disconnect(participant=participant, connection=connection)
+    async def catch_up(self) -> None:
+        """Tell the store what it has still to be told, and SFU and recorder what they may not know.
+        Raises `StoreUnavailable`; the rest is done the next time."""
+        for room_id in self.rooms.unsaid():
+            with contextlib.suppress(RoomUnknown):
+                await self.change(room_id)
+        for room_id, broken in tuple(self.rooms.doubtful.items()):
+            del self.rooms.doubtful[room_id]
             try:
-                await self.change(room_id, command)
-            except StoreUnavailable:
-                return
+                await self.reconcile(room_id, broken)
+            except RoomUnknown:
+                pass
             except SignalingError as error:
-                log.debug("disconnect not taken: %s", error.code.value)
-            self._unsaid.pop((room_id, connection), None)
+                self.rooms.doubtful.setdefault(room_id, broken)
+                if isinstance(error, StoreUnavailable):
+                    raise
+                log.warning("room %s is not reconciled: %s", room_id, error)
+
+    async def settle(self, room: Room) -> None:
+        """Do what follows from a consultation's end, if whoever ended it did not."""
+        await self._performer.settle(room)
 
     async def negotiate(self, room_id: str, participant: str, offer: wire.Offer) -> wire.Answer:
         """Answer an offer of somebody in the call.
@@ -146,9 +187,9 @@ class Consultations:
             raise RoomError(ErrorCode.NOT_ADMITTED)
         await self._performer.show(room, participant, view)
 
-    async def reconcile(self, room_id: str) -> None:
+    async def reconcile(self, room_id: str, broken: str = "") -> None:
         """Make SFU and recorder be as the room says, and have lost media set up anew."""
-        anew = await self._performer.reconcile(room_id)
+        anew = await self._performer.reconcile(room_id, broken)
         live = self.rooms.get(room_id)
         if live is not None:
             _renegotiate(live, anew)
@@ -172,29 +213,41 @@ class Consultations:
         else:
             live.hear(event)
 
+    def _sfu_is_new(self, url: str, room_id: str) -> None:
+        live = self.rooms.get(room_id)
+        running = consent.running(live.room) if live is not None else None
+        if running is not None:
+            self._recording_failed(room_id, running.id)
+
     def _sfu_connected(self, url: str) -> None:
+        self._performer.found(url)
         for live in self.rooms.live():
             if live.room.media is None or live.room.media.url == url:
                 self._background(self.reconcile(live.room.id), "reconcile")
 
     def _recorder_connected(self) -> None:
         for live in self.rooms.live():
-            if consent.running(live.room) is not None:
+            if live.room.recordings:
                 self._background(self._performer.resume_recording(live), "resume recording")
 
     def _recording_failed(self, room_id: str, recording: str) -> None:
-        async def fail() -> None:
-            await self._performer.fail_recording(room_id, recording)
+        async def renew() -> None:
+            try:
+                await self._performer.renew_recording(room_id, recording)
+            except (StoreUnavailable, MediaUnavailable):
+                self.rooms.doubtful[room_id] = recording
+                raise
 
-        self._background(fail(), "fail recording")
+        self._background(renew(), "renew recording")
 
     def _hosted(self, live: LiveRoom, before: MediaHost | None) -> None:
+        running = consent.running(live.room)
+        if before is not None and running is not None:
+            self._recording_failed(live.room.id, running.id)
+
         async def open_there() -> None:
-            running = consent.running(live.room)
             await self._performer.open(live)
             if before is not None:
-                if running is not None:
-                    await self._performer.renew_recording(live.room)
                 _renegotiate(live, frozenset(each.participant for each in live.admitted()))
 
         self._background(open_there(), "open")
@@ -211,6 +264,10 @@ class Consultations:
 
         if self._errands.run(quiet(), name) is None:
             work.close()
+
+
+def _is_a_no(command: Command) -> bool:
+    return isinstance(command, commands.GiveConsent) and command.decision != "given"
 
 
 def _renegotiate(live: LiveRoom, participants: frozenset[str]) -> None:

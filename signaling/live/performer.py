@@ -1,7 +1,9 @@
 """Carries out what a change of a room asks of SFU and recorder.
 
-Steps of one room are carried out one after the other. A step that fails is counted and left: when
-the SFU or the recorder is there again, it is told everything that should be so (`reconcile`).
+A step that fails is counted and left: when the SFU or the recorder is there again, it is told
+everything that should be so (`reconcile`). What a person's consent or the record hangs on waits for
+nobody: first the archive and the taps, which are versioned or final, at once; then what peers may
+do, one change of a room after the other; the recorder, which may take its time, last.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine
+from typing import Any
 from weakref import WeakValueDictionary
 
-from signaling.errors import RequestError, ServerError, SignalingError
+from signaling.errors import RequestError, ServerError, SignalingError, StoreUnavailable
 from signaling.live.live_room import LiveRoom
 from signaling.live.rooms import Rooms
 from signaling.media import Media, MediaUnavailable, RoomForgotten
@@ -28,13 +31,12 @@ log = logging.getLogger(__name__)
 
 #: A child SFU is back in a second or two; one that is away for longer gives its rooms to another.
 _ANOTHER_HOST_AFTER_S = 5.0
-_ON_MEDIA = (
-    effects.SetPermit,
-    effects.RemovePeer,
-    effects.TellMedia,
-    effects.CloseMedia,
-    effects.SetTap,
-)
+#: An SFU that is away for longer is taken to have closed, or lost, a room that has ended.
+_CLOSED_AFTER_S = 60.0
+_PEERS = effects.SetPermit | effects.RemovePeer | effects.TellMedia | effects.CloseMedia
+_TAPS = effects.StopTap | effects.SetTap
+
+Failures = dict[effects.Effect, ServerError]
 
 
 def new_id() -> str:
@@ -55,20 +57,38 @@ class Performer:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._host_lost_at: dict[str, float] = {}
 
-    async def perform(self, change: Change) -> tuple[ServerError, ...]:
+    async def perform(self, change: Change) -> Failures:
         """Carry out the effects of a change; returns what failed, which has been counted."""
-        steps = effects.effects(change.before, change.after)
-        if not steps:
-            return ()
-        async with self._lock(change.after.id):
-            return await self._carry_out(change.after, steps)
+        room = change.after
+        failures = await self._carry_out(room, effects.effects(change.before, room))
+        if room.state == "ended" and change.before.state != "ended" and _is_settled(failures):
+            await self._settled(room)
+        return failures
+
+    async def settle(self, room: Room) -> None:
+        """Do what follows from a consultation's end, for whoever ended it and did not."""
+        steps = effects.desired(room)
+        away = room.media is not None and not self._media.connected(room.media.url)
+        if away:
+            steps = tuple(step for step in steps if isinstance(step, effects.Archive))
+        failures = await self._carry_out(room, steps)
+        over_since = room.ended_at if room.ended_at is not None else 0.0
+        if _is_settled(failures) and (not away or time.time() - over_since > _CLOSED_AFTER_S):
+            await self._settled(room)
+
+    async def _settled(self, room: Room) -> None:
+        try:
+            await self._rooms.settled(room.id)
+        except StoreUnavailable as error:  # the sweep does it again
+            log.warning("room %s is settled, which the store does not know: %s", room.id, error)
 
     async def start_recording(self, room_id: str, command: commands.StartRecording) -> None:
         """Start a recording. When it cannot really begin it is stopped as failed, and raises."""
+        await self._open_for_recording(room_id)
         failures = await self.perform(await self._rooms.change(room_id, command))
         if failures:
             await self.fail_recording(room_id, command.recording)
-            raise failures[0]
+            raise next(iter(failures.values()))
 
     async def fail_recording(self, room_id: str, recording: str) -> bool:
         """A recording cannot go on. False when it was not running any more."""
@@ -89,7 +109,6 @@ class Performer:
         current = room.media
         if current is not None:
             if self._media.connected(current.url):
-                self._host_lost_at.pop(current.url, None)
                 return current.url
             lost_at = self._host_lost_at.setdefault(current.url, time.monotonic())
             if time.monotonic() - lost_at < _ANOTHER_HOST_AFTER_S:
@@ -108,8 +127,12 @@ class Performer:
                 raise
             return newest.media.url
         log.info("room %s is hosted, epoch %d", room.id, epoch)
-        await self._tell_everything(change.after, serving[0])
+        await self._tell_peers(change.after, serving[0], effects.desired(change.after), {})
         return serving[0]
+
+    def found(self, url: str) -> None:
+        """That SFU can be spoken to again."""
+        self._host_lost_at.pop(url, None)
 
     async def open(self, live: LiveRoom) -> None:
         """Have the events of the room's SFU come here; later when it is away now."""
@@ -120,10 +143,14 @@ class Performer:
             except MediaUnavailable as error:
                 self._count("open", error)
 
-    async def reconcile(self, room_id: str) -> frozenset[str]:
-        """Tell the room's SFU all that should be so. Returns whose media must be set up anew:
-        the people in the call who have no transport there."""
+    async def reconcile(self, room_id: str, broken: str = "") -> frozenset[str]:
+        """Tell SFU and recorder all that should be so. Returns whose media must be set up anew:
+        the people in the call who have no transport there. `broken` is a recording that cannot go
+        on."""
         room = await self._rooms.read(room_id)
+        if room.state == "ended":
+            await self.settle(room)
+            return frozenset()
         inside = {person.id for person in room.participants if person.state == "admitted"}
         if room.media is None:
             if inside and self._media.serving():
@@ -131,33 +158,50 @@ class Performer:
                     await self.host(room)
             return frozenset()
         known = await self._media.peers_with_transport(room.media.url, room_id)
-        if known is None and await self.renew_recording(room):
+        running = consent.running(room)
+        if running is not None and (known is None or running.id == broken):
+            await self.renew_recording(room_id, running.id)
             room = await self._rooms.read(room_id)
-        async with self._lock(room_id):
-            await self._tell_everything(room, room.media.url if room.media else "")
+        await self._carry_out(room, effects.desired(room))
         return frozenset(inside - (known or frozenset()))
 
     async def resume_recording(self, live: LiveRoom) -> None:
-        """The recorder is there anew: it continues what runs, or the recording has failed."""
+        """The recorder is there anew: it continues what runs, or the recording has failed. What
+        another recorder began is renewed, for its journal is there.
+
+        Where none runs it hears of the consultation all the same: it would archive one that
+        nobody speaks of.
+        """
         room = await self._rooms.read(live.room.id)
         tap = effects.tap(room)
         if tap is None:
+            if room.state != "ended":
+                self._recordings.put_dossier(room)
             return
-        async with self._lock(room.id):
-            failures = await self._carry_out(room, (tap, effects.PutDossier()))
-        if any(isinstance(failure, RecorderFull) for failure in failures):
+        if self._recordings.elsewhere(tap.recording):
+            await self.renew_recording(room.id, tap.recording)
+            return
+        failures = await self._carry_out(room, (tap, effects.PutDossier()))
+        if any(isinstance(failure, RecorderFull) for failure in failures.values()):
             await self.fail_recording(room.id, tap.recording)
 
-    async def renew_recording(self, room: Room) -> bool:
-        """The SFU lost the tap: what was recorded is closed, and a new recording goes on."""
-        running = consent.running(room)
-        if running is None or not await self.fail_recording(room.id, running.id):
-            return False
+    async def renew_recording(self, room_id: str, recording: str) -> None:
+        """A recording cannot go on: it is closed, and a new one goes on. Nothing when it does not
+        run any more, so whoever notices may ask. Raises `MediaUnavailable` while no new one can
+        begin, and `StoreUnavailable`; ask again then."""
+        await self._open_for_recording(room_id)
+        if not await self.fail_recording(room_id, recording):
+            return
         try:
-            await self.start_recording(room.id, commands.StartRecording(recording=new_id()))
+            await self.start_recording(room_id, commands.StartRecording(recording=new_id()))
         except SignalingError as error:
-            log.error("recording of room %s does not go on: %s", room.id, error.code.value)
-        return True
+            log.error("recording of room %s does not go on: %s", room_id, error.code.value)
+
+    async def _open_for_recording(self, room_id: str) -> None:
+        # Else the recording that begins is taken for one that a restarted SFU has lost.
+        room = await self._rooms.read(room_id)
+        if room.media is not None:
+            await self._media.open(room.media.url, room_id)
 
     async def negotiate(self, room: Room, participant: str, offer: wire.Offer) -> wire.Answer:
         """Take an offer to the room's SFU. Raises `OfferRefused`, `MediaUnavailable`."""
@@ -183,67 +227,80 @@ class Performer:
             lock = self._locks[room_id] = asyncio.Lock()
         return lock
 
-    async def _tell_everything(self, room: Room, url: str) -> tuple[ServerError, ...]:
-        return await self._carry_out(room, effects.desired(room), url)
+    async def _carry_out(self, room: Room, steps: tuple[effects.Effect, ...]) -> Failures:
+        failures: Failures = {}
+        for step in steps:
+            if isinstance(step, effects.Archive):
+                await self._try(step, self._recordings.archive(room), failures)
+            elif isinstance(step, _TAPS):
+                await self._try(step, self._tell_tap(room, step), failures)
+        if any(isinstance(step, _PEERS) for step in steps):
+            async with self._lock(room.id):
+                url = await self._host_for(room, steps, failures)
+                await self._tell_peers(room, url, steps, failures)
+        for step in steps:
+            await self._try(step, self._tell_recorder(room, step, failures), failures)
+        return failures
 
-    async def _carry_out(
-        self, room: Room, steps: Iterable[effects.Effect], url: str | None = None
-    ) -> tuple[ServerError, ...]:
-        failures: list[ServerError] = []
-        waiting = tuple(steps)
-        if url is None:
-            url = await self._host_for(room, waiting, failures)
-        for step in waiting:
-            try:
-                await self._one(room, url, step)
-            except ServerError as error:
-                failures.append(error)
-                self._count(type(step).__name__, error)
-        return tuple(failures)
+    async def _try(
+        self, step: effects.Effect, work: Coroutine[Any, Any, None], failures: Failures
+    ) -> None:
+        try:
+            await work
+        except ServerError as error:
+            failures.setdefault(step, error)
+            self._count(type(step).__name__, error)
+
+    async def _tell_tap(self, room: Room, step: effects.StopTap | effects.SetTap) -> None:
+        if room.media is not None:
+            await self._media.carry_out(room.media.url, room.id, step)
+        elif isinstance(step, effects.SetTap):
+            raise MediaUnavailable("the room has no SFU")
+
+    async def _tell_peers(
+        self, room: Room, url: str, steps: tuple[effects.Effect, ...], failures: Failures
+    ) -> None:
+        for step in steps:
+            if isinstance(step, _PEERS) and url:
+                work = self._media.carry_out(url, room.id, step)
+                await self._try(step, work, failures)
+            if isinstance(step, effects.CloseMedia):
+                self._media.forget(room.id)
+
+    async def _tell_recorder(self, room: Room, step: effects.Effect, failures: Failures) -> None:
+        match step:
+            case effects.StopTap():
+                await self._recordings.end(step.recording)
+            case effects.SetTap() if step not in failures and room.media is not None:
+                if not self._recordings.begun(step.recording):
+                    tap_url = self._media.tap_url(room.media.url, step.recording)
+                    await self._recordings.begin(room, step.recording, tap_url)
+            case effects.PutDossier():
+                self._recordings.put_dossier(room)
+            case _:
+                pass
 
     async def _host_for(
-        self, room: Room, steps: tuple[effects.Effect, ...], failures: list[ServerError]
+        self, room: Room, steps: tuple[effects.Effect, ...], failures: Failures
     ) -> str:
         """Where the steps go: a host is chosen only when somebody is let in."""
-        if not any(isinstance(step, effects.SetPermit) and step.receive for step in steps):
+        lets_in = (step for step in steps if isinstance(step, effects.SetPermit) and step.receive)
+        first = next(lets_in, None)
+        if first is None:
             return room.media.url if room.media is not None else ""
         try:
             return await self.host(room)
         except SignalingError as error:
             if isinstance(error, ServerError):
-                failures.append(error)
+                failures[first] = error
             self._count("host", error)
             return ""
-
-    async def _one(self, room: Room, url: str, step: effects.Effect) -> None:
-        if isinstance(step, effects.StopTap):
-            await self._stop_tap(room, url, step)
-        elif isinstance(step, _ON_MEDIA) and url:
-            await self._media.carry_out(url, room.id, step)
-        match step:
-            case effects.SetTap():
-                if not url:
-                    raise MediaUnavailable("the room has no SFU")
-                if not self._recordings.begun(step.recording):
-                    tap_url = self._media.tap_url(url, step.recording)
-                    await self._recordings.begin(room, step.recording, tap_url)
-            case effects.PutDossier():
-                self._recordings.put_dossier(room)
-            case effects.Archive():
-                await self._recordings.archive(room)
-            case effects.CloseMedia():
-                self._media.forget(room.id)
-            case _:
-                pass
-
-    async def _stop_tap(self, room: Room, url: str, step: effects.StopTap) -> None:
-        # The SFU first: from its answer on no packet is in the recording.
-        try:
-            if url:
-                await self._media.carry_out(url, room.id, step)
-        finally:
-            await self._recordings.end(step.recording)
 
     def _count(self, effect: str, error: Exception) -> None:
         self._metrics.effect_failures.labels(effect).inc()
         log.warning("%s failed: %s", effect, error)
+
+
+def _is_settled(failures: Failures) -> bool:
+    """Whether an ended consultation is on disk and its media is closed."""
+    return not any(isinstance(step, effects.Archive | effects.CloseMedia) for step in failures)

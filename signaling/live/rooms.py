@@ -1,4 +1,8 @@
-"""The store, and the rooms that this process follows."""
+"""The store, and the rooms that this process follows.
+
+While the store is away, some commands count all the same (`keep`): they are applied to whatever
+room is read here until the store has been told of them.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +10,42 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-from signaling.errors import RoomExists, RoomUnknown, StoreUnavailable
+import msgspec
+
+from signaling.errors import RequestError, RoomExists, RoomUnknown, StoreUnavailable
 from signaling.live.errands import Errands
 from signaling.live.live_room import LiveRoom
+from signaling.live.set_back import mended
 from signaling.metrics import Metrics
 from signaling.rooms.commands import Command
 from signaling.rooms.lifecycle import apply
 from signaling.rooms.room import MediaHost, Room, TimelineEntry
-from signaling.store.port import Change, Store
+from signaling.store.port import Change, Store, Transition
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+#: When the store lost writes, versions go on this far above the highest that this process has
+#: seen: another process may have seen a few more.
+_VERSIONS_APART = 1_000
+
+
+class _Unsaid(NamedTuple):
+    """A command that counts from `at` (Unix seconds), and that the store was not told of."""
+
+    command: Command
+    at: float
 
 
 class Rooms:
     """Reads, changes and follows rooms. A room is live from `enter` until `release`.
 
     `on_hosted(live, before)` is called whenever a live room turns out to have another media host
-    than it had (None: it had none).
+    than it had (None: it had none). `doubtful` are the rooms of which SFU or recorder may not have
+    been told the newest, because the store's answer was lost or the store went back, each with the
+    recording in it that cannot go on, or "": `reconcile` them.
     """
 
     def __init__(
@@ -40,6 +60,8 @@ class Rooms:
         self._live: dict[str, LiveRoom] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._errands = Errands()
+        self._unsaid: dict[str, tuple[_Unsaid, ...]] = {}
+        self.doubtful: dict[str, str] = {}
 
     async def close(self) -> None:
         """Follow nothing any more."""
@@ -63,12 +85,18 @@ class Rooms:
     async def read(self, room_id: str) -> Room:
         """The newest room. Raises `RoomUnknown`, `StoreUnavailable`."""
         with self._metrics.store_operation("read"):
-            return await self._store.read(room_id)
+            room = await self._store.read(room_id)
+        return _said(room, self._unsaid.get(room_id, ()))[0]
 
     async def list_open(self) -> tuple[str, ...]:
-        """Ids of the rooms that have not ended. Raises `StoreUnavailable`."""
+        """Ids of the rooms that have not ended or are not settled. Raises `StoreUnavailable`."""
         with self._metrics.store_operation("list_open"):
             return await self._store.list_open()
+
+    async def settled(self, room_id: str) -> None:
+        """All that follows from a room's end is done. Raises `StoreUnavailable`."""
+        with self._metrics.store_operation("settled"):
+            await self._store.settled(room_id)
 
     async def change(
         self,
@@ -76,28 +104,69 @@ class Rooms:
         *commands: Command,
         only_if: Callable[[Room], bool] = lambda room: True,
     ) -> Change:
-        """Apply `commands` as one change (none when `only_if` says no), and tell people here.
+        """Apply `commands` as one change (none when `only_if` says no), and tell people here; the
+        first of them are those that the store was not told of yet.
 
         The effects are the caller's to carry out. Raises `RoomUnknown`, `StoreUnavailable` and
         what the commands raise.
         """
 
+        unsaid = self._unsaid.get(room_id, ())
+
         def transition(room: Room) -> tuple[Room, tuple[TimelineEntry, ...]]:
+            room, events = _said(room, unsaid)
             if not only_if(room):
-                return room, ()
+                return room, events
             now = time.time()
-            events: tuple[TimelineEntry, ...] = ()
             for command in commands:
                 room, more = apply(room, command, now)
                 events += more
             return room, events
 
-        with self._metrics.store_operation("change"):
-            change = await self._store.change(room_id, transition)
+        change = await self._write(room_id, transition)
+        self._forget_unsaid(room_id, unsaid)
         live = self._live.get(room_id)
         if live is not None:
             self._take(live, change.after)
         return change
+
+    def keep(self, room_id: str, *commands: Command) -> Change | None:
+        """The store is away: `commands` count here at once, and the store is told in time. Gives
+        what they change of a live room. Raises what the commands raise."""
+        now = time.time()
+        live = self._live.get(room_id)
+        change = None
+        if live is not None:
+            room = live.room
+            for command in commands:
+                room, _ = apply(room, command, now)
+            change = Change(live.room, room, ())
+            self._take(live, room, even_older=True)
+        unsaid = (_Unsaid(command, now) for command in commands)
+        self._unsaid[room_id] = (*self._unsaid.get(room_id, ()), *unsaid)
+        return change
+
+    def unsaid(self) -> tuple[str, ...]:
+        """The rooms of which the store has still to be told something: `change` them."""
+        return tuple(self._unsaid)
+
+    def _forget_unsaid(self, room_id: str, said: tuple[_Unsaid, ...]) -> None:
+        left = tuple(each for each in self._unsaid.get(room_id, ()) if each not in said)
+        if left:
+            self._unsaid[room_id] = left
+        else:
+            self._unsaid.pop(room_id, None)
+
+    async def _write(self, room_id: str, transition: Transition) -> Change:
+        try:
+            with self._metrics.store_operation("change"):
+                return await self._store.change(room_id, transition)
+        except (StoreUnavailable, asyncio.CancelledError):
+            self.doubtful.setdefault(room_id, "")  # it may have been done
+            raise
+        except RoomUnknown:
+            self._unsaid.pop(room_id, None)
+            raise
 
     def enter(self, room: Room) -> LiveRoom:
         """Have the room live from now on; again is harmless."""
@@ -148,10 +217,27 @@ class Rooms:
         try:
             async for notice in notices:
                 if notice.skipped or notice.version > live.room.version:
-                    room = await self.read(live.room.id)
+                    known = live.room
+                    room = await self.read(known.id)
+                    if room.version < known.version:
+                        room = await self._lift(known)
                     self._take(live, room, even_older=notice.skipped)
         finally:
             await notices.aclose()
+
+    async def _lift(self, known: Room) -> Room:
+        """The store lost writes: go on above all versions seen, for SFUs ignore lower ones."""
+        log.error("the store lost changes of room %s", known.id)
+
+        def transition(room: Room) -> tuple[Room, tuple[TimelineEntry, ...]]:
+            if room.version > known.version:
+                return room, ()
+            room = mended(room, known, time.time())
+            return msgspec.structs.replace(room, version=known.version + _VERSIONS_APART), ()
+
+        change = await self._write(known.id, transition)
+        self.doubtful.setdefault(known.id, "")
+        return change.after
 
     async def _write_back(self, room: Room) -> None:
         """The store lost a room that people are in: they go on with what we know of it."""
@@ -160,3 +246,16 @@ class Rooms:
             await self.create(room)
         except (RoomExists, StoreUnavailable) as error:
             log.warning("room %s not written back: %s", room.id, type(error).__name__)
+
+
+def _said(room: Room, unsaid: tuple[_Unsaid, ...]) -> tuple[Room, tuple[TimelineEntry, ...]]:
+    """`room` after what the store was not told of; what it does not take any more is left out."""
+    events: tuple[TimelineEntry, ...] = ()
+    for command, at in unsaid:
+        try:
+            room, more = apply(room, command, at)
+        except RequestError as error:
+            log.debug("not taken: %s %s", type(command).__name__, error.code.value)
+        else:
+            events += more
+    return room, events

@@ -12,7 +12,7 @@ import msgspec
 
 from signaling.errors import RoomExists, RoomUnknown, StoreUnavailable
 from signaling.rooms.room import Room
-from signaling.store.port import Change, Node, Notice, Transition
+from signaling.store.port import Change, Node, Notice, Transition, counted
 
 #: Notices kept of each room: a follower further behind is told that it has to read the room.
 MAX_NOTICES = 10_000
@@ -25,6 +25,7 @@ class _Entry:
 
     def __init__(self, room: Room) -> None:
         self.room = room
+        self.settled = False
         self.notices: deque[Notice] = deque(maxlen=MAX_NOTICES)
         self.changed = asyncio.Event()
 
@@ -72,7 +73,7 @@ class MemoryStore:
         after, events = transition(before)
         if after is before:
             return Change(before, before, ())
-        after = msgspec.structs.replace(after, version=before.version + 1)
+        after = counted(before, after)
         entry.room = after
         entry.notices.append(Notice(after.version, events))
         entry.ring()
@@ -97,7 +98,13 @@ class MemoryStore:
     async def list_open(self) -> tuple[str, ...]:
         """See `Store`."""
         self._check_open()
-        return tuple(key for key, entry in self._rooms.items() if entry.room.state != "ended")
+        return tuple(key for key, entry in self._rooms.items() if not entry.settled)
+
+    async def settled(self, room_id: str) -> None:
+        """See `Store`."""
+        self._check_open()
+        if room_id in self._rooms:
+            self._rooms[room_id].settled = True
 
     async def publish(self, node: Node, ttl_s: float) -> None:
         """See `Store`."""

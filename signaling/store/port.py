@@ -17,7 +17,8 @@ from signaling.errors import RoomUnknown as RoomUnknown
 from signaling.errors import StoreUnavailable as StoreUnavailable
 from signaling.rooms.room import Room, TimelineEntry
 
-#: Gives the next room (its version as it was; the store counts) and its events; may raise.
+#: Gives the next room and its events; may raise. The store counts the version up by one from what
+#: it was, or from what the next room says when that is higher.
 Transition = Callable[[Room], tuple[Room, tuple[TimelineEntry, ...]]]
 
 
@@ -27,6 +28,12 @@ class Change(msgspec.Struct, frozen=True):
     before: Room
     after: Room
     events: tuple[TimelineEntry, ...]
+
+
+def counted(before: Room, after: Room) -> Room:
+    """`after` with the version that a store gives it."""
+    version = max(before.version, after.version) + 1
+    return msgspec.structs.replace(after, version=version)
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -72,7 +79,10 @@ class Store(Protocol):
         """
 
     async def list_open(self) -> tuple[str, ...]:
-        """Ids of the rooms that have not ended."""
+        """Ids of the rooms that have not ended, or have ended and are not `settled`."""
+
+    async def settled(self, room_id: str) -> None:
+        """All that follows from the room's end is done; it stays readable. Again is harmless."""
 
     async def publish(self, node: Node, ttl_s: float) -> None:
         """Say that a node is there; forgotten after `ttl_s` without another word."""

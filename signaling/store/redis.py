@@ -26,7 +26,7 @@ from redis.exceptions import RedisError
 
 from signaling.errors import InternalError, RoomExists, RoomUnknown, StoreUnavailable
 from signaling.rooms.room import Room, TimelineEntry
-from signaling.store.port import Change, Node, Notice, Transition
+from signaling.store.port import Change, Node, Notice, Transition, counted
 
 TIMEOUT_S = 2.0
 #: Changes kept in a room's stream: a follower further behind is told to read the room.
@@ -54,7 +54,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   return 'exists'
 end
 redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[1], 'version', ARGV[1], 'state', ARGV[2], 'writer', ARGV[3], 'open', '1')
+redis.call('HSET', KEYS[1], 'version', ARGV[1], 'state', ARGV[2], 'writer', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 'written'
 """
@@ -66,11 +66,10 @@ if current ~= ARGV[1] then
   if redis.call('HGET', KEYS[1], 'writer') == ARGV[4] then return 'written' end
   return 'behind'
 end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[8], ARGV[2] .. '-0', 'events', ARGV[6])
-redis.call('HSET', KEYS[1],
-  'version', ARGV[2], 'state', ARGV[3], 'writer', ARGV[4], 'open', ARGV[5])
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
-redis.call('PEXPIRE', KEYS[2], ARGV[7])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[7], ARGV[2] .. '-0', 'events', ARGV[5])
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'state', ARGV[3], 'writer', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+redis.call('PEXPIRE', KEYS[2], ARGV[6])
 return 'written'
 """
 
@@ -132,14 +131,13 @@ class RedisStore:
                 after, events = transition(before)
                 if after is before:
                     return Change(before, before, ())
-                after = msgspec.structs.replace(after, version=before.version + 1)
+                after = counted(before, after)
                 if await self._write(before, after, events):
                     return Change(before, after, events)
         raise StoreUnavailable("contended")
 
     async def _write(self, before: Room, after: Room, events: tuple[TimelineEntry, ...]) -> bool:
         """Write unless somebody else has; False then. Raises `RoomUnknown`, `StoreUnavailable`."""
-        is_open = after.state != "ended"
         with _or_unavailable():
             outcome = await self._change(
                 keys=self._keys(after.id),
@@ -148,7 +146,6 @@ class RedisStore:
                     after.version,
                     _encode(after),
                     secrets.token_hex(8),
-                    int(is_open),
                     _encode(events),
                     _ttl_ms(after),
                     MAX_NOTICES,
@@ -156,10 +153,6 @@ class RedisStore:
             )
         if outcome == b"gone":
             raise RoomUnknown(after.id)
-        if outcome == b"written" and not is_open and before.state != "ended":
-            # The change is done; the index mends itself when it is read.
-            with contextlib.suppress(*_ERRORS):
-                await self._redis.zrem(self._key("open"), after.id)
         return bool(outcome == b"written")
 
     async def follow(self, room_id: str, after_version: int) -> AsyncGenerator[Notice, None]:
@@ -221,8 +214,13 @@ class RedisStore:
 
     async def list_open(self) -> tuple[str, ...]:
         """See `Store`."""
-        found = await self._indexed("open", lambda name: ("HGET", self._keys(name)[0], "open"))
-        return tuple(name for name, is_open in found if is_open == b"1")
+        found = await self._indexed("open", lambda name: ("HGET", self._keys(name)[0], "version"))
+        return tuple(name for name, _ in found)
+
+    async def settled(self, room_id: str) -> None:
+        """See `Store`."""
+        with _or_unavailable():
+            await self._redis.zrem(self._key("open"), room_id)
 
     async def publish(self, node: Node, ttl_s: float) -> None:
         """See `Store`."""

@@ -198,11 +198,28 @@ async def test_followers_end_when_the_store_closes(store: Store) -> None:
     await asyncio.wait_for(follower.task, 5)
 
 
-async def test_open_rooms_are_those_not_ended(store: Store) -> None:
+async def test_an_ended_room_is_open_until_it_is_settled(store: Store) -> None:
     await store.create(room("a"))
     await store.create(room("b"))
     await store.change("a", lambda each: (msgspec.structs.replace(each, state="ended"), ()))
+    assert sorted(await store.list_open()) == ["a", "b"]
+    await store.settled("a")
+    await store.settled("a")
     assert await store.list_open() == ("b",)
+    assert (await store.read("a")).state == "ended"
+
+
+async def test_a_change_may_lift_the_version(store: Store) -> None:
+    await store.create(room())
+    follower = Follower(store, "room", 0)
+    change = await store.change(
+        "room", lambda each: (msgspec.structs.replace(each, version=40), ())
+    )
+    assert change.after.version == 41
+    assert (await store.read("room")).version == 41
+    await follower.has([41])
+    assert follower.notices[0].skipped
+    await follower.stop()
 
 
 async def test_an_ended_room_can_still_be_read(store: Store) -> None:
@@ -319,6 +336,7 @@ async def test_every_call_says_unavailable_when_redis_is_not_there(tmp_path: Pat
         store.read("room"),
         store.change("room", titled("x")),
         store.list_open(),
+        store.settled("room"),
         store.publish(node(), 1),
         store.nodes(),
     )
@@ -396,7 +414,6 @@ async def test_a_write_whose_answer_was_lost_counts_once(redis_server: RedisServ
         2,
         msgspec.json.encode(room()),
         "writer",
-        1,
         b"[]",
         60_000,
         100,

@@ -61,6 +61,16 @@ def test_half_written_file_is_not_pending(tmp_path: Path) -> None:
     assert spool.pending() == ()
 
 
+def test_misnamed_file_is_pending_and_passed_over(tmp_path: Path) -> None:
+    spool = ArchiveSpool(tmp_path)
+    spool.put(dossier("c1"))
+    (tmp_path / "c1.dossier.json").rename(tmp_path / "c2.dossier.json")
+    (tmp_path / "not an id.dossier.json").write_bytes(msgspec.json.encode(dossier()))
+    assert spool.pending() == ("c2", "not an id")
+    assert spool.read("c2") is None
+    assert spool.read("not an id") is None
+
+
 def test_broken_file_is_passed_over(tmp_path: Path) -> None:
     spool = ArchiveSpool(tmp_path)
     spool.put(dossier())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,49 @@ async def test_child_that_will_not_start_is_one_sentence(tmp_path: Path) -> None
         await child.start()
     await child.stop(1.0)
     assert child.pid is None
+
+
+class Refusing:
+    """Lets no process start for the next `times`, as a machine without memory does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+        self.left = times
+        self._real = asyncio.create_subprocess_exec
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", self._start)
+
+    async def _start(self, *arguments: Any, **settings: Any) -> asyncio.subprocess.Process:
+        if self.left:
+            self.left -= 1
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return await self._real(*arguments, **settings)
+
+
+async def test_child_is_started_again_when_the_system_gives_a_process_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = Child(program("sfu", tmp_path), lambda _: None)
+    try:
+        await child.start()
+        pid = child.pid
+        assert pid is not None
+        refusing = Refusing(monkeypatch, 2)
+        os.kill(pid, signal.SIGKILL)
+        await eventually(
+            lambda: "no new process" if child.pid == pid or not alive(child.pid or 0) else None
+        )
+        assert refusing.left == 0
+    finally:
+        await child.stop(5.0)
+
+
+async def test_first_start_without_a_process_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Refusing(monkeypatch, 1)
+    child = Child(program("sfu", tmp_path), lambda _: None)
+    with pytest.raises(ChildError, match=r"^The sfu process could not be started: .*\.$"):
+        await child.start()
+    await child.stop(1.0)
 
 
 async def test_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:

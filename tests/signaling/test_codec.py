@@ -41,9 +41,13 @@ def refusal(data: str | bytes) -> tuple[ErrorCode, str]:
         '{"type":"raise_hand","raised":1}',
         '{"type":"promote","participant":"a","role":"owner"}',
         '{"type":"chat","id":"1","text":""}',
+        '{"type":"chat","id":"1","text":"\\u0000"}',
+        '{"type":"chat","id":"1","text":"một\\u000bhai"}',
+        '{"type":"chat","id":"1","text":"một\\r\\nhai"}',
         '{"type":"chat","id":"1","text":"' + "x" * 2_001 + '"}',
         '{"type":"mute","participant":"a","kinds":[]}',
         '{"type":"view","seats":[{"seat":64,"height_px":1}]}',
+        '{"type":"view","seats":[{"seat":0,"height_px":1,"width_px":1}]}',
         '{"type":"view","seats":[{"seat":0,"height_px":-1}]}',
         '{"type":"offer","sdp":""}',
         '{"type":"joined"}',
@@ -78,7 +82,7 @@ def test_defaults_are_filled_in() -> None:
 
 
 def test_vietnamese_stays_as_it_was_written() -> None:
-    line = wire.Chat(id="1", text="Bác sĩ ơi, tôi thấy khó thở ạ")
+    line = wire.Chat(id="1", text="Bác sĩ ơi,\n\ttôi thấy khó thở ạ\n")
     assert codec.decode(codec.encode(line)) == line
 
 
@@ -125,6 +129,20 @@ seconds = st.floats(allow_nan=False, allow_infinity=False)
 @given(st.builds(wire.Participant, waiting_since=st.none() | seconds))
 def test_what_a_server_says_is_read_by_a_client(person: wire.Participant) -> None:
     assert codec.decode_server(codec.encode(person)) == person
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"participant_hidden","id":"p","since":1}',
+        '{"type":"error","ref":"r","code":"internal","text":{"vi":"a","en":"b","fr":"c"}}',
+    ],
+)
+def test_a_client_ignores_what_a_newer_server_adds(text: str) -> None:
+    assert codec.decode_server(text) in (
+        wire.ParticipantHidden(id="p"),
+        wire.Error(ref="r", code=ErrorCode.INTERNAL, text=wire.Text(vi="a", en="b")),
+    )
 
 
 def test_every_code_has_words_in_both_languages() -> None:

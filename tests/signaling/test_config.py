@@ -11,6 +11,11 @@ from signaling.errors import ConfigError
 
 KEY = "k" * 32
 FOREIGN = {"SIGNALING_HTTP_HOST": "192.0.2.1"}
+ELSEWHERE = {
+    "SIGNALING_REDIS_URL": "redis://192.0.2.9:6379/0",
+    "SIGNALING_TOKEN_KEYS": KEY,
+    "SIGNALING_CONTROL_SECRET": KEY,
+}
 
 
 def test_nothing_set_is_the_whole_product_on_loopback() -> None:
@@ -61,6 +66,23 @@ def test_given_keys_are_kept_and_there_is_no_demo() -> None:
             {"SIGNALING_REDIS_URL": "redis://a", "SIGNALING_TOKEN_KEYS": KEY},
             "SIGNALING_CONTROL_SECRET",
         ),
+        (ELSEWHERE, "SIGNALING_SFU_URLS and SIGNALING_RECORDER_URL"),
+        ({**ELSEWHERE, "SIGNALING_SFU_URLS": "ws://a:1/control"}, "SIGNALING_RECORDER_URL"),
+        ({**ELSEWHERE, "SIGNALING_RECORDER_URL": "ws://a:1/control"}, "SIGNALING_SFU_URLS"),
+        ({**ELSEWHERE, "SIGNALING_REDIS_URL": "redis://?host=192.0.2.9"}, "SIGNALING_SFU_URLS"),
+        ({"SIGNALING_REDIS_URL": "redis://a:99999"}, "SIGNALING_REDIS_URL must be"),
+        ({"SIGNALING_REDIS_URL": "redis://[::1"}, "SIGNALING_REDIS_URL must be"),
+        ({"SIGNALING_REDIS_URL": "redis://a?socket_timeout=soon"}, "SIGNALING_REDIS_URL must be"),
+        ({"SIGNALING_REDIS_URL": "redis://a?colour=red"}, "SIGNALING_REDIS_URL must be"),
+        ({"SIGNALING_REDIS_URL": "rediss://a?ssl_cert_reqs=maybe"}, "SIGNALING_REDIS_URL must be"),
+        ({"SIGNALING_REDIS_URL": "redis://a?retry=3"}, "SIGNALING_REDIS_URL must be"),
+        ({"SIGNALING_PUBLIC_URL": "https://a.vn:99999"}, "SIGNALING_PUBLIC_URL must be"),
+        ({"SIGNALING_PUBLIC_URL": "https://[::1"}, "SIGNALING_PUBLIC_URL must be"),
+        ({"SIGNALING_PUBLIC_URL": "https://:443"}, "SIGNALING_PUBLIC_URL must be"),
+        ({"SIGNALING_ALLOWED_ORIGINS": "https://a.vn:x"}, "SIGNALING_ALLOWED_ORIGINS must be"),
+        ({"SIGNALING_SFU_URLS": "ws://a:99999/control"}, "SIGNALING_SFU_URLS must be"),
+        ({"SIGNALING_RECORDER_URL": "ws://a:b/control"}, "SIGNALING_RECORDER_URL must be"),
+        ({"SIGNALING_TURN_URLS": "turn:a:99999"}, "SIGNALING_TURN_URLS must be"),
         ({"SIGNALING_TURN_URLS": "turn:a"}, "SIGNALING_TURN_SECRET"),
         ({"SIGNALING_TURN_URLS": "stun:a", "SIGNALING_TURN_SECRET": KEY}, "SIGNALING_TURN_URLS"),
         ({"SIGNALING_TRUSTED_PROXIES": "10.0.0.0/99"}, "SIGNALING_TRUSTED_PROXIES"),
@@ -82,6 +104,29 @@ def test_mistake_is_one_sentence_that_names_the_setting(
     assert word in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:6379/0", "redis://localhost", "unix:///run/redis.sock?db=1"]
+)
+def test_redis_of_this_machine_goes_with_children(url: str) -> None:
+    config = read_config({**ELSEWHERE, "SIGNALING_REDIS_URL": url})
+    assert (config.redis_url, config.own_recorder) == (url, True)
+
+
+def test_redis_of_another_machine_goes_with_sfus_and_recorder_that_all_reach() -> None:
+    apart = {
+        "SIGNALING_SFU_URLS": "ws://192.0.2.5:8090/control",
+        "SIGNALING_RECORDER_URL": "ws://192.0.2.6:8095/control",
+    }
+    config = read_config({**ELSEWHERE, **apart})
+    assert (config.own_sfus, config.own_recorder) == (0, False)
+
+
+def test_turn_servers_are_taken_as_they_are() -> None:
+    urls = ("turn:192.0.2.7", "turns:[2001:db8::1]:443?transport=tcp")
+    settings = {"SIGNALING_TURN_URLS": ", ".join(urls), "SIGNALING_TURN_SECRET": KEY}
+    assert read_config(settings).turn_urls == urls
 
 
 def test_no_mistake_shows_a_secret() -> None:

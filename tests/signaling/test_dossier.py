@@ -8,6 +8,7 @@ from recorder.record import dossier as record
 from signaling.dossier import dossier
 from signaling.protocol.messages import Facility
 from signaling.rooms import commands as c
+from signaling.rooms.consent import TEXT_VERSION
 from signaling.rooms.lifecycle import apply
 from signaling.rooms.room import Patient, Room
 
@@ -40,7 +41,7 @@ COMMANDS: tuple[c.Command, ...] = (
         node="n",
         connection="w2",
     ),
-    c.GiveConsent(actor="pat", decision="given", text_version="recording-1", language="vi"),
+    c.GiveConsent(actor="pat", decision="given", text_version=TEXT_VERSION, language="vi"),
     c.Ready(actor="doc"),
     c.Ready(actor="pat"),
     c.Admit(actor="doc", participant="pat"),
@@ -68,6 +69,8 @@ def ended_room() -> Room:
 
 def test_everything_of_the_record_is_there() -> None:
     told = dossier(ended_room())
+    assert told.version == 0
+    assert dossier(msgspec.structs.replace(ended_room(), version=7)).version == 7
     assert told.patient == record.Patient(identifier="079", system="cccd", name="An")
     assert (told.started_at, told.ended_at) == (19.0, 22.0)
     clinician, patient = told.participants

@@ -213,10 +213,10 @@ def test_a_line_of_chat_renews_the_dossier_once_something_was_recorded() -> None
 # ---------------------------------------------------------------------- end
 
 
-def test_the_end_stops_the_tap_closes_the_media_and_archives() -> None:
+def test_the_end_archives_first_of_all_then_stops_the_tap_and_closes_the_media() -> None:
     bench = recorded()
     effects = told(bench, c.End(actor="chair"))
-    assert effects == (e.StopTap(recording="rec"), e.CloseMedia(), e.Archive())
+    assert effects == (e.Archive(), e.StopTap(recording="rec"), e.CloseMedia())
 
 
 def test_a_consultation_where_nobody_met_is_not_archived() -> None:
@@ -228,7 +228,7 @@ def test_an_ended_consultation_ends_once() -> None:
     bench = in_state("admitted")
     bench.do(c.End(actor="chair"))
     assert e.effects(bench.room, bench.room) == ()
-    assert e.desired(bench.room) == (e.CloseMedia(), e.Archive())
+    assert e.desired(bench.room) == (e.Archive(), e.CloseMedia())
 
 
 # ------------------------------------------------------------------ desired

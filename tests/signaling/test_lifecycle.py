@@ -10,11 +10,12 @@ from signaling.protocol.codes import ErrorCode
 from signaling.protocol.messages import Media, Role
 from signaling.rooms import commands as c
 from signaling.rooms.authority import AUTHORITY, Authority
-from signaling.rooms.conversation import MAX_CHAT_LINES
+from signaling.rooms.conversation import MAX_CHAT_BYTES, shown
 from signaling.rooms.invitations import MAX_PARTICIPANTS
 from signaling.rooms.lifecycle import apply
 from signaling.rooms.roles import ROLES, Permission
 from signaling.rooms.room import ChatLine, TimelineEntry
+from signaling.rooms.view import view
 from tests.support.bench import PEOPLE, Bench, in_state
 
 
@@ -471,16 +472,16 @@ def test_nobody_takes_the_chat_id_of_somebody_else() -> None:
     assert refusal(bench, line) is ErrorCode.BAD_MESSAGE
 
 
-@pytest.mark.parametrize(("lines", "length"), [(MAX_CHAT_LINES, 1), (250, 2_000)])
-def test_a_chat_has_an_end(lines: int, length: int) -> None:
+@pytest.mark.parametrize("text", ["x", "ế" * 1_000, "\x01" * 1_000], ids=["short", "ế", "control"])
+def test_a_chat_ends_before_its_lines_are_too_many_to_send(text: str) -> None:
     bench = in_state("admitted")
-    kept = tuple(
-        ChatLine(id=str(number), participant="patient", at=1.0, text="x" * length)
-        for number in range(lines)
-    )
-    bench.room = msgspec.structs.replace(bench.room, chat=kept)
-    line = c.Chat(actor="patient", id="one-more", text="x")
-    assert refusal(bench, line) is ErrorCode.TOO_MANY
+    line = ChatLine(id="x" * 64, participant="patient", at=bench.now, text=text)
+    sent_bytes = len(msgspec.json.encode(shown(line, {"patient": "Tên patient"}))) + 1
+    bench.room = msgspec.structs.replace(bench.room, chat=(line,) * (MAX_CHAT_BYTES // sent_bytes))
+    assert refusal(bench, c.Chat(actor="patient", id="y" * 64, text=text)) is ErrorCode.TOO_MANY
+    bench.room = msgspec.structs.replace(bench.room, chat=bench.room.chat[1:])
+    bench.do(c.Chat(actor="patient", id="y" * 64, text=text))
+    assert len(msgspec.json.encode(view(bench.room, "patient").chat)) <= MAX_CHAT_BYTES
 
 
 def test_a_room_has_an_end() -> None:

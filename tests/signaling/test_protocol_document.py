@@ -65,9 +65,11 @@ def references(schema: Any) -> set[str]:
 def test_a_schema_stands_on_its_own(name: str) -> None:
     schema = schemas()[name]
     assert {ref.removeprefix("#/$defs/") for ref in references(schema)} <= set(schema["$defs"])
+    # What a client sends must be known; what a server sends may be of a newer one.
+    closed = False if name == "client.schema.json" else None
     for definition in schema["$defs"].values():
         if "properties" in definition:
-            assert definition["additionalProperties"] is False
+            assert definition.get("additionalProperties") is closed
 
 
 def test_the_diagram_has_every_arrow() -> None:

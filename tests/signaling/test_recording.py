@@ -18,13 +18,13 @@ import pytest_asyncio
 from signaling.__main__ import Server
 from signaling.protocol import messages as wire
 from signaling.protocol.codes import ErrorCode
+from signaling.rooms.consent import TEXT_VERSION
 from tests.support.eventually import eventually
 from tests.support.rest_consultation import Consultation
 from tests.support.signaling_server import signaling_server
 from tests.support.signalled_call import SignalledCall
 from tests.support.wire_client import WireClient, both_inside
 
-TEXT_VERSION = "recording-1"
 RECORD = wire.Record(ref="record", action="start")
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
+import msgspec
 import pytest
 
 from signaling.errors import RequestError
+from signaling.protocol import messages as wire
 from signaling.protocol.codes import ErrorCode
 from signaling.protocol.messages import Decision, RecordingPolicy
 from signaling.rooms import commands as c
@@ -46,6 +48,9 @@ def test_both_texts_say_what_the_law_asks_and_their_hashes_are_theirs() -> None:
         assert hashlib.sha256(text.encode()).hexdigest() == digest
     for word in ("nhạy cảm", "10 năm", "giải mã", "không đồng ý", "rút lại", "hồ sơ bệnh án"):
         assert word in consent.TEXT.text.vi
+    assert "tin nhắn của bạn" not in consent.TEXT.text.vi
+    assert "Tin nhắn, tên người tham gia và giờ vào, ra luôn được lưu" in consent.TEXT.text.vi
+    assert "always kept in the record" in consent.TEXT.text.en
     for word in ("sensitive", "10 years", "decrypts", "say no", "withdraw", "medical record"):
         assert word in consent.TEXT.text.en
 
@@ -73,6 +78,27 @@ def test_consent_may_be_given_in_the_lobby() -> None:
 def test_a_decision_on_a_text_that_we_do_not_ask_is_refused() -> None:
     command = c.GiveConsent(actor="patient", decision="given", text_version="old", language="vi")
     assert refusal(in_call(), command) is ErrorCode.BAD_MESSAGE
+
+
+def test_an_earlier_text_is_never_edited() -> None:
+    earlier = consent.TEXTS["recording-1"].sha256
+    assert earlier == wire.Text(
+        vi="09c96693191e1aa943d4696978f2d40642f1b469626134ce461bba6e54ca09a1",
+        en="4fe009079c001b65e3d5fc9c2699bccafac41a925148838ec6b62e917b95ad62",
+    )
+
+
+def test_an_earlier_text_counts_where_somebody_decided_on_it() -> None:
+    bench = in_call()
+    command = c.GiveConsent(
+        actor="patient", decision="given", text_version="recording-1", language="vi"
+    )
+    assert refusal(bench, command) is ErrorCode.BAD_MESSAGE
+    bench.decide("consultant", "given")
+    row = msgspec.structs.replace(bench.room.consents[0], text_version="recording-1")
+    bench.room = msgspec.structs.replace(bench.room, consents=(row,))
+    bench.do(command)
+    assert bench.room.consents[-1].text_sha256 == consent.TEXTS["recording-1"].sha256.vi
 
 
 @pytest.mark.parametrize(

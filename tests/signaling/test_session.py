@@ -216,11 +216,11 @@ def test_a_malformed_message_is_answered_with_its_ref() -> None:
 
 def test_too_many_messages_are_refused_and_then_the_connection() -> None:
     connection = opened()
-    ping = encode(wire.Ping())
+    ping = encode(wire.Ping(ref="p"))
     intents = [connection.receive(ping, 0.0) for _ in range(int(MESSAGES_BURST))]
     assert {type(message_of(intent)) for intent in intents} == {wire.Pong}
     codes = [error_of(connection.receive(ping, 0.0)) for _ in range(21)]
-    assert {code for code, _, _ in codes} == {ErrorCode.TOO_MANY}
+    assert {(code, ref) for code, ref, _ in codes} == {(ErrorCode.TOO_MANY, "p")}
     assert [close for _, _, close in codes] == [None] * 20 + [CloseCode.TOO_MANY]
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from signaling.errors import RoomError
 from signaling.protocol import messages as wire
 from signaling.protocol.messages import Facility, Media, ParticipantState
 from signaling.rooms import commands as c
-from signaling.rooms.view import diff, farewell, queue, view
-from tests.support.bench import Bench, in_state
+from signaling.rooms.roles import permissions
+from signaling.rooms.room import ChatLine, Presence, Room
+from signaling.rooms.view import Sight, diff, farewell, queue, view
+from tests.support.bench import PEOPLE, Bench, in_state
 
 
 def seen(bench: Bench, who: str) -> dict[str, wire.Participant]:
@@ -114,6 +119,22 @@ def test_a_consultant_does_not_see_the_waiting_room() -> None:
     assert "guardian" not in seen(full_house(), "consultant")
 
 
+def test_a_change_of_role_reaches_oneself_with_what_one_may_do_now() -> None:
+    bench = full_house()
+    promote = c.Promote(actor="chair", participant="observer", role="interpreter")
+    assert seen(bench, "observer")["observer"].permissions == ()
+    (own,) = change_seen(bench, "observer", promote)
+    assert isinstance(own, wire.Participant)
+    assert (own.role, own.permissions) == ("interpreter", ("speak", "chat"))
+
+
+@pytest.mark.parametrize("who", ["chair", "patient", "guardian", "interpreter", "admin"])
+def test_what_others_may_do_is_not_told(who: str) -> None:
+    rows = seen(full_house(), who)
+    assert rows.pop(who).permissions == permissions(PEOPLE[who])
+    assert {row.permissions for row in rows.values()} == {()}
+
+
 def test_a_decision_is_shown_to_oneself_and_to_who_records() -> None:
     bench = full_house()
     bench.decide("patient", "refused")
@@ -181,6 +202,34 @@ def test_a_line_bears_its_writers_name() -> None:
     bench = in_state("admitted")
     bench.do(c.Chat(actor="patient", id="1", text="xin chào"))
     assert view(bench.room, "chair").chat[0].name == "Tên patient"
+
+
+times = st.integers(0, 12).map(float)
+
+
+@given(
+    st.lists(times, max_size=12),
+    st.lists(st.tuples(times, st.none() | times), max_size=4),
+)
+def test_one_reads_the_lines_of_ones_stays_whatever_the_clocks_of_nodes_say(
+    written_at: list[float], stays: list[tuple[float, float | None]]
+) -> None:
+    bench = in_state("admitted")
+    lines = [
+        ChatLine(id=str(number), participant="chair", at=at, text=f"dòng {number}")
+        for number, at in enumerate(written_at)
+    ]
+    presences = tuple(Presence(start=start, end=end) for start, end in stays)
+    me = msgspec.structs.replace(bench.person("patient"), presences=presences)
+    room = msgspec.structs.replace(bench.room, participants=(me,), chat=tuple(lines))
+    expected = [
+        line.id
+        for line in lines
+        if any(start <= line.at and (end is None or line.at < end) for start, end in stays)
+    ]
+    assert [line.id for line in view(room, "patient").chat] == expected
+    in_order = msgspec.structs.replace(room, chat=tuple(sorted(lines, key=lambda line: line.at)))
+    assert sorted(line.id for line in view(in_order, "patient").chat) == sorted(expected)
 
 
 # --------------------------------------------------------------------- queue
@@ -281,6 +330,36 @@ def test_chat_that_must_be_forgotten_brings_the_whole_room() -> None:
         after, chat=(msgspec.structs.replace(after.chat[0], id="0"), *after.chat)
     )
     assert diff(more, after, "patient") == (after,)
+
+
+# --------------------------------------------------------------------- sight
+
+
+def test_a_sight_after_another_sees_the_same_and_makes_only_what_changed() -> None:
+    bench = full_house()
+    bench.do(c.Chat(actor="chair", id="1", text="một"))
+    sight = Sight(bench.room)
+    for command in (
+        c.Chat(actor="patient", id="2", text="hai"),
+        c.RaiseHand(actor="observer", raised=True),
+        c.Admit(actor="chair", participant="guardian"),
+        c.Hold(actor="chair", participant="patient"),
+    ):
+        before = sight.of("chair")
+        bench.do(command)
+        # As from Redis: equal to what was known, and other objects.
+        room = msgspec.json.decode(msgspec.json.encode(bench.room), type=Room)
+        sight = Sight(room, sight)
+        for who in PEOPLE:
+            assert sight.of(who) == view(bench.room, who)
+        after = sight.of("chair")
+        assert after.chat[0] is before.chat[0]
+        assert after.participants[1] is before.participants[1]
+
+
+def test_a_stranger_sees_nothing() -> None:
+    with pytest.raises(RoomError):
+        view(full_house().room, "stranger")
 
 
 # ------------------------------------------------------------------ farewell

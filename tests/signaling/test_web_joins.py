@@ -8,6 +8,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from signaling.web.joins import JoinLimiter, client_address
 
@@ -40,10 +41,18 @@ def test_table_does_not_grow_without_end() -> None:
         ("127.0.0.1", "nonsense", "127.0.0.1"),
         ("127.0.0.1", "203.0.113.9, nonsense", "127.0.0.1"),
         ("2001:db8:1:2:3:4:5:6", "", "2001:db8:1:2::/64"),
+        ("::ffff:198.51.100.7", "", "198.51.100.7"),
+        ("::ffff:127.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("127.0.0.1", "203.0.113.9, ::ffff:127.0.0.2", "203.0.113.9"),
+        ("127.0.0.1", "::ffff:203.0.113.9", "203.0.113.9"),
     ],
 )
 def test_address(remote: str, forwarded: str, expected: str) -> None:
     assert address(remote, forwarded) == expected
+
+
+def test_several_header_lines_are_one_list() -> None:
+    assert address("127.0.0.1", "192.0.2.1", "203.0.113.9, 127.0.0.2") == "203.0.113.9"
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=200))
@@ -51,7 +60,7 @@ def test_any_header_gives_some_address(forwarded: str) -> None:
     assert address("127.0.0.1", forwarded)
 
 
-def address(remote: str, forwarded: str) -> str:
-    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+def address(remote: str, *forwarded: str) -> str:
+    headers = CIMultiDict(("X-Forwarded-For", line) for line in forwarded if line)
     request = make_mocked_request("GET", "/", headers=headers)
     return client_address(request.clone(remote=remote), [PROXY])

@@ -112,6 +112,34 @@ async def test_no_more_waits_than_the_limit(
     assert taken == [True] * most + [False]
 
 
+async def test_bytes_are_counted_as_they_are_sent(stage: Stage, client: Client) -> None:
+    taken: list[bool] = []
+
+    async def scenario(outbox: Outbox) -> None:
+        taken.extend(outbox.put("ế" * (MAX_WAITING_BYTES // 6 + 1)) for _ in range(3))
+        outbox.close(SLOW, at_once=True)
+
+    stage.scenario = scenario
+    async with client.ws_connect("/") as socket:
+        await socket.receive()
+    assert taken == [True, True, False]
+
+
+async def test_one_message_is_taken_however_large(stage: Stage, client: Client) -> None:
+    async def scenario(outbox: Outbox) -> None:
+        assert outbox.put("joined")
+        assert outbox.put("x" * (2 * MAX_WAITING_BYTES))
+        assert not outbox.put("y")
+        outbox.close(4410)
+
+    stage.scenario = scenario
+    async with client.ws_connect("/", max_msg_size=0) as socket:
+        assert (await socket.receive()).data == "joined"
+        assert len((await socket.receive()).data) == 2 * MAX_WAITING_BYTES
+        await socket.receive()
+        assert socket.close_code == 4410
+
+
 async def test_client_that_reads_nothing_is_dropped_soon(stage: Stage, client: Client) -> None:
     started_s = time.monotonic()
 

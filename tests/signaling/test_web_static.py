@@ -11,6 +11,8 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from signaling.metrics import Metrics
+from signaling.web.middleware import middlewares
 from signaling.web.static import StaticFiles
 
 Client = TestClient[web.Request, web.Application]
@@ -58,6 +60,40 @@ async def test_known_file_is_not_sent_again(client: Client) -> None:
         assert await response.read() == b""
     async with client.get("/", headers={"If-None-Match": '"other"'}) as response:
         assert response.status == 200
+
+
+async def test_caches_keep_compressed_and_plain_apart(client: Client) -> None:
+    async with client.get("/style.css", headers={"Accept-Encoding": "gzip"}) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert response.headers["Vary"] == "Accept-Encoding"
+
+
+async def test_mistyped_page_shows_the_way_in(client: Client) -> None:
+    page = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with client.get("/kham/abc", headers=page) as response:
+        assert response.status == 404
+        assert response.content_type == "text/html"
+        assert "Chào" in await response.text()
+        assert response.headers["Vary"] == "Accept, Accept-Encoding"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [("/v1/nothing", "text/html"), ("/kham/abc", "*/*"), ("/src/gone.js", "text/javascript")],
+)
+async def test_programs_get_no_page_for_what_is_not_there(
+    client: Client, path: str, accept: str
+) -> None:
+    async with client.get(path, headers={"Accept": accept}) as response:
+        assert response.status == 404
+        assert "Chào" not in await response.text()
+
+
+@pytest.mark.parametrize("only_https", [True, False])
+async def test_browsers_are_bound_to_https_where_people_come_by_it(only_https: bool) -> None:
+    app = web.Application(middlewares=middlewares(Metrics(), only_https=only_https))
+    async with TestClient(TestServer(app)) as client, client.get("/") as response:
+        assert ("Strict-Transport-Security" in response.headers) is only_https
 
 
 async def test_head_has_no_body(client: Client) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 import pytest_asyncio
 
 from signaling.__main__ import Server
 from signaling.protocol import messages as wire
+from signaling.protocol.codec import SUBPROTOCOL
 from signaling.protocol.codes import CloseCode, ErrorCode
+from signaling.rooms.room import ChatLine, Room, TimelineEntry
 from tests.support.eventually import eventually
 from tests.support.rest_consultation import HEADERS, Consultation
 from tests.support.signaling_server import signaling_server
@@ -322,6 +326,85 @@ async def test_too_many_joins_from_one_address(
             codes.append((await error_of(client), await client.closed()))
         assert codes[:2] == [(ErrorCode.TOKEN_INVALID, CloseCode.REFUSED)] * 2
         assert codes[2] == (ErrorCode.TOO_MANY, CloseCode.TOO_MANY)
+
+
+async def test_resumes_have_an_allowance_of_their_own(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    async with signaling_server(tmp_path / "slow", SIGNALING_JOINS_PER_MINUTE="1") as server:
+        codes = []
+        for message in (wire.Join(token="bad"), *[wire.Resume(session="bad")] * 11):
+            client = await WireClient.connect(session, server.public_url)
+            await client.send(message)
+            codes.append((await error_of(client), await client.closed()))
+        assert codes[1:11] == [(ErrorCode.SESSION_UNKNOWN, CloseCode.REFUSED)] * 10
+        assert codes[11] == (ErrorCode.TOO_MANY, CloseCode.TOO_MANY)
+
+
+async def test_no_more_websockets_from_one_address_than_the_setting_allows(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    async with signaling_server(
+        tmp_path / "few",
+        SIGNALING_MAX_WEBSOCKETS_PER_ADDRESS="1",
+        SIGNALING_TRUSTED_PROXIES="127.0.0.1",
+    ) as server:
+
+        async def knock(address: str) -> aiohttp.ClientWebSocketResponse:
+            return await session.ws_connect(
+                f"{server.public_url}/v1/ws",
+                protocols=(SUBPROTOCOL,),
+                headers={"X-Forwarded-For": address},
+            )
+
+        first, other = await knock("192.0.2.1"), await knock("192.0.2.2")
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await knock("192.0.2.1")
+        assert refused.value.status == 503
+        await first.close()
+
+        async def complaint() -> str | None:
+            try:
+                await (await knock("192.0.2.1")).close()
+            except aiohttp.WSServerHandshakeError as error:
+                return str(error.status)
+            return None
+
+        await eventually(complaint)
+        await other.close()
+
+
+async def test_promoted_observer_learns_what_they_may_do(
+    session: aiohttp.ClientSession, server: Server
+) -> None:
+    visit = await Consultation.create(session, server.public_url, CHAIR, "observer")
+    clinician, observer = await both_inside(session, visit.links)
+    await clinician.ask(wire.Promote(ref="p", participant=observer.participant, role="interpreter"))
+    own = await observer.next(
+        wire.Participant, lambda each: each.id == observer.participant and bool(each.permissions)
+    )
+    assert (own.role, own.permissions) == ("interpreter", ("speak", "chat"))
+    seen = await clinician.next(wire.Participant, lambda each: each.role == "interpreter")
+    assert seen.permissions == ()
+
+
+async def test_a_full_chat_does_not_lock_out_who_comes_back(
+    session: aiohttp.ClientSession, server: Server, visit: Consultation
+) -> None:
+    clinician, _ = await both_inside(session, visit.links)
+    assert clinician.joined is not None
+
+    def fill(room: Room) -> tuple[Room, tuple[TimelineEntry, ...]]:
+        line = ChatLine(
+            id="x", participant=clinician.participant, at=time.time(), text="\x01" * 2_000
+        )
+        return msgspec.structs.replace(room, chat=(line,) * 250), ()
+
+    await server.consultations.rooms._store.change(visit.id, fill)
+    await clinician.close()
+    again = await WireClient.resume(session, server.public_url, clinician.joined.session)
+    assert len((await again.next(wire.Room)).chat) == 250
+    assert isinstance(await again.ask(wire.Ping(ref="p")), wire.Pong)
 
 
 async def test_silent_client_is_closed_as_away(
