@@ -36,7 +36,18 @@ _CLOSED_AFTER_S = 60.0
 _PEERS = effects.SetPermit | effects.RemovePeer | effects.TellMedia | effects.CloseMedia
 _TAPS = effects.StopTap | effects.SetTap
 
+#: One crash costs a recording or two; more within this time is a fault that renewing won't mend.
+_MOST_RENEWALS = 3
+_LATE_S = 60.0
+
 Failures = dict[effects.Effect, ServerError]
+
+
+def _failed_of_late(room: Room, now: float) -> int:
+    return sum(
+        each.stop_reason == "failed" and now - (each.stopped_at or now) < _LATE_S
+        for each in room.recordings
+    )
 
 
 def new_id() -> str:
@@ -187,10 +198,14 @@ class Performer:
 
     async def renew_recording(self, room_id: str, recording: str) -> None:
         """A recording cannot go on: it is closed, and a new one goes on. Nothing when it does not
-        run any more, so whoever notices may ask. Raises `MediaUnavailable` while no new one can
-        begin, and `StoreUnavailable`; ask again then."""
+        run any more, so whoever notices may ask; no new one when too many have failed of late.
+        Raises `MediaUnavailable` while no new one can begin, and `StoreUnavailable`; ask again
+        then."""
         await self._open_for_recording(room_id)
         if not await self.fail_recording(room_id, recording):
+            return
+        if _failed_of_late(await self._rooms.read(room_id), time.time()) > _MOST_RENEWALS:
+            log.error("recording of room %s keeps failing: it does not go on", room_id)
             return
         try:
             await self.start_recording(room_id, commands.StartRecording(recording=new_id()))

@@ -88,6 +88,13 @@ async def _picture(person: Person, name: str) -> None:
     await person.page.screenshot(path=DOCS / f"{name}.png")
 
 
+async def _own_picture(person: Person) -> None:
+    """Wait until a person sees themselves, and the microphone's meter has had a moment."""
+    await person.page.wait_for_function(
+        "() => [...document.querySelectorAll('video')].some((one) => one.currentTime > 0.5)"
+    )
+
+
 async def take() -> None:
     """Walk through a consultation and take the pictures on the way."""
     DOCS.mkdir(exist_ok=True)
@@ -99,12 +106,13 @@ async def take() -> None:
         gathering = Gathering(programs, driver, directory, owned)
         await gathering.call()
         clinician = await gathering.arrive(CLINICIAN, 0, agree=None)
-        await clinician.see("camera-preview")
+        await _own_picture(clinician)
         await _picture(clinician, "lobby-desktop")
         await clinician.decide_consent(agree=True)
         await clinician.press("enter")
         await clinician.see("call")
         citizen = await gathering.arrive(CITIZEN_PHONE, 1, agree=None)
+        await _own_picture(citizen)
         await _picture(citizen, "lobby-phone")
         await citizen.decide_consent(agree=True)
         await citizen.press("enter")

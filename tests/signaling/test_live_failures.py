@@ -236,6 +236,27 @@ async def test_recording_that_is_over_at_the_recorder_is_renewed(desk: Desk, sta
     assert len({each.recording for each in begun}) == 2
 
 
+async def _nth_recording(desk: Desk, number: int) -> str:
+    """The id of the `number`th recording, once the recorder was told to start it."""
+
+    def begun() -> list[str]:
+        return list(
+            dict.fromkeys(e.recording for e in desk.recorder.heard(recorder.StartRecording))
+        )
+
+    await eventually(lambda: None if len(begun()) >= number else f"begun: {begun()}")
+    return begun()[number - 1]
+
+
+async def test_recording_that_keeps_failing_is_not_renewed_for_ever(desk: Desk) -> None:
+    await desk.admit()
+    await desk.record()
+    for failures in range(1, 5):
+        running = await _nth_recording(desk, failures)
+        await desk.recorder.emit(recorder.RecordingState(recording=running, state="failed"))
+        await desk.has_recordings(*["failed"] * failures, *[""] * (failures < 4))
+
+
 async def test_recording_whose_tap_ended_is_renewed(desk: Desk) -> None:
     await desk.admit()
     await desk.record()
