@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: run demo check test bench clean
 
 run: $(VENV)/run.stamp
-	$(BIN)/python -m signaling
+	@$(BIN)/python -m signaling
 
 demo: $(VENV)/dev.stamp $(VENV)/system.stamp
 	@$(BIN)/python -m tests.e2e.demo
@@ -29,20 +29,24 @@ clean:
 	rm -rf $(VENV) node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/pip:
-	deploy/setup/venv.sh $(PYTHON) $(VENV)
+	@echo "Setting up Python's environment…" >&2
+	@deploy/setup/venv.sh $(PYTHON) $(VENV)
 
 $(VENV)/run.stamp: pyproject.toml $(VENV)/bin/pip
-	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable .
+	@echo "Installing what the server needs…" >&2
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml $(VENV)/bin/pip
-	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable ".[dev]"
+	@echo "Installing what checks and tests need…" >&2
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable ".[dev]"
 	@touch $@ $(VENV)/run.stamp
 
 $(VENV)/system.stamp: deploy/setup/test-packages.txt deploy/setup/system.sh
-	deploy/setup/system.sh deploy/setup/test-packages.txt
+	@echo "Installing Debian packages for tests…" >&2
+	@deploy/setup/system.sh deploy/setup/test-packages.txt
 	@touch $@
 
 node_modules/.stamp: package.json package-lock.json $(VENV)/dev.stamp
-	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
 	@touch $@
