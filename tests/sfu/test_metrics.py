@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import shutil
 from asyncio import create_subprocess_exec
 from asyncio.subprocess import PIPE
 
 import aiohttp
-import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -102,7 +100,6 @@ async def test_discarded_taps__are_counted() -> None:
     await stage.close()
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 async def test_promtool__has_no_complaint() -> None:
     async with running_sfu() as sfu:
         text = await scrape(sfu)
