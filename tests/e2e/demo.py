@@ -93,8 +93,8 @@ async def _call(summary: Summary, created: Created) -> float:
         await clinician.press("record")
         await clinician.see("recording-sign")
         recording_since = time.monotonic()
-        await _let_it_run(people, recording_since)
         heard = [await _hears_the_others(person) for person in people]
+        await _let_it_run(people, recording_since)
         frames = [int((await person.received())["frames"]) for person in people]
         await clinician.press("end")
         await clinician.press("end-confirm")
@@ -138,7 +138,7 @@ async def _enter(people: Sequence[Person], created: Created) -> list[float]:
 
 async def _let_it_run(people: Sequence[Person], since: float) -> None:
     """Wait until the call has run its time; every picture must go on moving meanwhile."""
-    while time.monotonic() - since < CALL_S - 9.0:  # what is left goes to listening
+    while time.monotonic() - since < CALL_S:
         await asyncio.gather(*(person.frames_go_on(more=20) for person in people))
 
 

@@ -118,6 +118,11 @@ async def take() -> None:
         await citizen.press("enter")
         await citizen.see("waiting")
         await _picture(citizen, "waiting-phone")
+        await citizen.page.set_viewport_size({"width": 1280, "height": 800})
+        await _picture(citizen, "waiting-desktop")
+        await citizen.page.set_viewport_size(
+            {"width": CITIZEN_PHONE.width_px, "height": CITIZEN_PHONE.height_px}
+        )
         await _picture(clinician, "door-desktop")
         await gathering.admit(clinician, citizen)
         second = await gathering.second()
