@@ -145,6 +145,8 @@ export class Connection {
     const message = parse(data);
     if (message === null) return;
     if (message.type === 'joined') this.#welcome(message.ping_interval_s);
+    // Not before: a server in trouble may say `joined` and close at once, again and again.
+    if (message.type === 'room') this.#attempt = 0;
     if (message.type === 'error' && message.ref === HELLO_REF) this.#refusal = message;
     const waiting = 'ref' in message ? this.#sent.get(message.ref) : undefined;
     if (waiting === undefined) {
@@ -160,7 +162,6 @@ export class Connection {
   #welcome(ping_interval_s) {
     clearTimeout(this.#timer);
     this.#joined = true;
-    this.#attempt = 0;
     this.#ping_interval_ms = ping_interval_s * 1000;
     clearInterval(this.#pulse);
     this.#pulse = setInterval(() => this.#beat(), this.#ping_interval_ms);
