@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import struct
+from abc import ABC, abstractmethod
 from collections import deque
 
 from load_tests.stamp import STAMP, STAMP_BYTES
@@ -41,7 +42,7 @@ _KEY_FRAME_START = b"\x9d\x01\x2a" + struct.pack("<HH", 640, 360)
 _SPEAKING, _SILENT = 0x80 | 30, 90
 
 
-class Source:
+class Source(ABC):
     """One SSRC. `packet` gives the next one; `kept` are the sent ones, encrypted, for a NACK."""
 
     def __init__(self, number: int, kind: str, clock_rate: int, packets_per_s: int) -> None:
@@ -56,9 +57,9 @@ class Source:
         self.rtp_time = random.getrandbits(32)
         self.kept: deque[tuple[int, bytes]] = deque(maxlen=512)
 
+    @abstractmethod
     def packet(self, now_ns: int) -> bytes:
         """The next RTP packet, unencrypted."""
-        raise NotImplementedError
 
     def _count(self, packet: bytes) -> bytes:
         self.sent += 1

@@ -4,6 +4,7 @@ or move. They keep what they are told; the real programs are tried elsewhere."""
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from recorder.control import messages as recorder
 from sfu.control import messages as sfu
 
 
-class ControlServer:
+class ControlServer(ABC):
     """Answers each command by `answer`; None is no answer. `told` is all that came, in order."""
 
     commands: Any
@@ -46,9 +47,9 @@ class ControlServer:
         assert self._runner
         await self._runner.cleanup()
 
+    @abstractmethod
     def answer(self, command: Any) -> msgspec.Struct | None:
         """What is answered to a command."""
-        raise NotImplementedError
 
     async def hang_up(self) -> None:
         """Break every connection; clients come again."""
