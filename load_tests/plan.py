@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from signaling.protocol.messages import Role
 
@@ -38,6 +39,30 @@ class Plan:
     def bots(self) -> int:
         """Participants in all."""
         return sum(map(len, self.rooms))
+
+
+class Load(NamedTuple):
+    """One of the loads that servers are compared on; without receivers the senders are theirs."""
+
+    rooms: int
+    senders: int
+    receivers: int
+    video_packets_per_s: int
+
+
+LOADS = (
+    Load(1, 1, 50, 300),
+    Load(1, 1, 50, 1000),
+    Load(10, 2, 0, 150),
+    Load(20, 2, 0, 150),
+    Load(4, 6, 0, 150),
+)
+
+
+def of_load(load: Load, seconds: float) -> Plan:
+    """The run of one load. Raises `ValueError`."""
+    room = one_room(load.senders, load.receivers, seconds, load.video_packets_per_s)
+    return _plan("load", room.rooms * load.rooms, seconds, load.video_packets_per_s)
 
 
 def one_to_one(calls: int, seconds: float, video_packets_per_s: int) -> Plan:

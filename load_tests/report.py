@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from load_tests.bot import Bot
+from load_tests.peers.target import endpoints
 from load_tests.rtp_source import (
     AUDIO_BYTES,
     AUDIO_PACKETS_PER_S,
@@ -23,10 +24,10 @@ Figures = dict[str, object]
 
 def report(measured: Measured) -> Figures:
     """One JSON object; see README.md for the meaning of each figure."""
-    expected, received = _delivered(measured)
+    expected, received = delivered(measured)
     sent = sum(window.last - window.first + 1 for window in measured.windows.values())
-    sfu_cpu_s = _cpu_s(measured, "sfu")
     bots = measured.bots
+    wires = endpoints(measured.rooms)
     return {
         "scenario": measured.plan.scenario,
         "configuration": _configuration(measured),
@@ -35,10 +36,12 @@ def report(measured: Measured) -> Figures:
         "expected_packets": expected,
         "lost_packets": expected - received,
         "loss": loss(expected, received),
-        "sfu_cpu_us_per_packet_out": round(1e6 * sfu_cpu_s / max(1, measured.packets_out), 2),
+        "media_cpu_us_per_packet_out": round(measured.media_cpu_us_per_packet, 2),
         "cpu_share": {
-            "sfu": round(sfu_cpu_s / measured.seconds, 3),
-            "signaling": round(_cpu_s(measured, "signaling") / measured.seconds, 3),
+            **{
+                program: round(_cpu_s(measured, program) / measured.seconds, 3)
+                for program in measured.start
+            },
             "load": round(measured.load_cpu_s / measured.seconds, 3),
         },
         "memory_bytes_per_participant": {
@@ -50,17 +53,17 @@ def report(measured: Measured) -> Figures:
         },
         "join_ms": _join_ms(bots),
         "decodable_ms": _decodable_ms(measured.rooms),
-        "one_way_ms": spread_ms([ns for bot in bots for ns in bot.on_the_way_ns]),
-        "nacked_packets": sum(bot.nacked for bot in bots),
-        "key_frames_asked": sum(bot.key_frames_asked for bot in bots),
+        "one_way_ms": spread_ms([ns for bot in bots for ns in bot.receiver.on_the_way_ns]),
+        "nacked_packets": sum(bot.sender.nacked for bot in bots),
+        "key_frames_asked": sum(bot.sender.key_frames_asked for bot in bots),
         "key_frames_sent": sum(
             source.key_frames
             for bot in bots
             for source in bot.sources
             if isinstance(source, VideoSource)
         ),
-        "rejected_datagrams": sum(bot.wire.rejected for bot in bots),
-        "unsent_datagrams": sum(bot.wire.unsent for bot in bots),
+        "rejected_datagrams": sum(e.wire.rejected for e in wires),
+        "unsent_datagrams": sum(e.wire.unsent for e in wires),
         "dropped_at_bots": measured.bot_drops,
         "pacer_latest_ms": round(measured.pacer_latest_ns / 1e6, 2),
     }
@@ -68,7 +71,7 @@ def report(measured: Measured) -> Figures:
 
 def passed(measured: Measured) -> bool:
     """Whether the loss stayed under `LOSS_LIMIT`."""
-    return loss(*_delivered(measured)) < LOSS_LIMIT
+    return loss(*delivered(measured)) < LOSS_LIMIT
 
 
 def loss(expected: int, received: int) -> float:
@@ -88,7 +91,7 @@ def spread_ms(times_ns: Sequence[int]) -> Figures:
     return {"count": len(ordered), "p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": at(1)}
 
 
-def _delivered(measured: Measured) -> tuple[int, int]:
+def delivered(measured: Measured) -> tuple[int, int]:
     """Packets of the window that each receiver should have got, and that it got."""
     expected = received = 0
     for room in measured.rooms:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 _SENDER_REPORT = 200
 _RECEIVER_REPORT = 201
@@ -13,6 +14,8 @@ _TRANSPORT_FEEDBACK = 205
 _PAYLOAD_FEEDBACK = 206
 _NTP_EPOCH_S = 2_208_988_800
 _MOST_BLOCKS = 31
+#: Status of a packet in transport-wide feedback; 0 is one that did not come.
+_SMALL_DELTA, _LARGE_DELTA = 1, 2
 
 
 @dataclass
@@ -72,6 +75,47 @@ def receiver_report(
         )
     body = struct.pack("!I", ssrc) + blocks
     return _packet(_RECEIVER_REPORT, len(chosen), body) + _cname(ssrc, cname)
+
+
+def transport_feedback(ssrc: int, count: int, arrivals: Sequence[tuple[int, int]]) -> bytes:
+    """Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1).
+
+    `arrivals` has (sequence number, arrival in ns) of each packet, in order of both and with gaps
+    of less than 8192; sequence numbers may be beyond 16 bit. `count` is one more each time.
+    """
+    reference = arrivals[0][1] // 64_000_000
+    statuses = bytearray()
+    deltas = b""
+    last_ticks = reference * 256
+    expected = arrivals[0][0]
+    for sequence, now_ns in arrivals:
+        statuses += bytes(sequence - expected)
+        expected = sequence + 1
+        ticks = now_ns // 250_000
+        delta, last_ticks = ticks - last_ticks, ticks
+        statuses.append(_SMALL_DELTA if delta < 256 else _LARGE_DELTA)
+        deltas += bytes((delta,)) if delta < 256 else struct.pack("!H", delta & 0x7FFF)
+    head = struct.pack(
+        "!IIHHI",
+        ssrc,
+        0,
+        arrivals[0][0] & 0xFFFF,
+        len(statuses),
+        (reference & 0xFFFFFF) << 8 | count & 0xFF,
+    )
+    body = head + _run_lengths(statuses) + deltas
+    return _packet(_TRANSPORT_FEEDBACK, 15, body + bytes(-len(body) % 4))
+
+
+def _run_lengths(statuses: bytearray) -> bytes:
+    chunks = b""
+    for status, run in groupby(statuses):
+        left = sum(1 for _ in run)
+        while left:
+            length = min(left, 0x1FFF)
+            chunks += struct.pack("!H", status << 13 | length)
+            left -= length
+    return chunks
 
 
 def read(compound: bytes) -> Iterator[Wanted | Reported]:

@@ -1,8 +1,9 @@
 """RTP that looks like Opus and VP8 to an SFU, made without a codec. Pure: time is an argument.
 
 Audio is one packet each 20 ms with an audio level (RFC 6464). Video has whole VP8 payload
-descriptors (RFC 7741 §4.2) and frame headers (RFC 6386 §9.1), an abs-send-time extension, and
-begins a key frame when asked. Every packet carries its MID (RFC 8843) and ends with a `stamp`.
+descriptors (RFC 7741 §4.2) and frame headers (RFC 6386 §9.1), and begins a key frame when asked.
+Every packet carries the header extensions that were negotiated, its MID (RFC 8843) among them, and
+ends with a `stamp`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 import struct
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Collection
 
 from load_tests.stamp import STAMP, STAMP_BYTES
 
@@ -24,9 +26,17 @@ VIDEO_CLOCK = 90_000
 #: Payload types and header extension ids that the bots offer.
 OPUS = 111
 VP8 = 96
+RTX = 97
 MID_ID = 1
 AUDIO_LEVEL_ID = 2
 ABS_SEND_TIME_ID = 3
+TRANSPORT_CC_ID = 4
+#: Bytes of each value; what is sent of a kind, in this order.
+_VALUE_BYTES = {MID_ID: 1, AUDIO_LEVEL_ID: 1, ABS_SEND_TIME_ID: 3, TRANSPORT_CC_ID: 2}
+_OF_KIND = {
+    "audio": (MID_ID, AUDIO_LEVEL_ID, TRANSPORT_CC_ID),
+    "video": (MID_ID, ABS_SEND_TIME_ID, TRANSPORT_CC_ID),
+}
 
 _HEADER = struct.Struct("!BBHII")
 _VERSION_AND_EXTENSION = 0x90
@@ -42,10 +52,46 @@ _KEY_FRAME_START = b"\x9d\x01\x2a" + struct.pack("<HH", 640, 360)
 _SPEAKING, _SILENT = 0x80 | 30, 90
 
 
-class Source(ABC):
-    """One SSRC. `packet` gives the next one; `kept` are the sent ones, encrypted, for a NACK."""
+class Extension:
+    """The header extension of one source's packets, one-byte form (RFC 8285 §4.2), reused."""
 
-    def __init__(self, number: int, kind: str, clock_rate: int, packets_per_s: int) -> None:
+    def __init__(self, kind: str, mid: int, negotiated: Collection[int]) -> None:
+        self._at: dict[int, int] = {}
+        block = bytearray(4)
+        for wanted in _OF_KIND[kind]:
+            if wanted in negotiated:
+                block.append(wanted << 4 | _VALUE_BYTES[wanted] - 1)
+                self._at[wanted] = len(block)
+                block += bytes(_VALUE_BYTES[wanted])
+        block += bytes(-len(block) % 4)
+        struct.pack_into("!HH", block, 0, _ONE_BYTE_FORM, len(block) // 4 - 1)
+        self._block = block
+        self.put(MID_ID, mid)
+
+    def put(self, wanted: int, number: int) -> None:
+        """Set a value; one that was not negotiated is passed over."""
+        at = self._at.get(wanted)
+        if at is not None:
+            size = _VALUE_BYTES[wanted]
+            self._block[at : at + size] = number.to_bytes(size, "big")
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._block)
+
+
+class Source(ABC):
+    """One SSRC. `packet` gives the next one; `kept` are the sent ones, encrypted, for a NACK.
+
+    `mid` has one letter. Call `negotiated` with the extension ids of the answer before the first.
+    """
+
+    def __init__(
+        self, number: int, mid: str, kind: str, clock_rate: int, packets_per_s: int
+    ) -> None:
+        if len(mid) != 1 or not mid.isascii():
+            raise ValueError("the bots' extensions have room for a MID of one letter")
+        self.mid = mid
+        self.extension = Extension(kind, ord(mid), ())
         self.number = number
         self.kind = kind
         self.clock_rate = clock_rate
@@ -57,9 +103,13 @@ class Source(ABC):
         self.rtp_time = random.getrandbits(32)
         self.kept: deque[tuple[int, bytes]] = deque(maxlen=512)
 
+    def negotiated(self, ids: Collection[int]) -> None:
+        """The header extensions that the other side takes."""
+        self.extension = Extension(self.kind, ord(self.mid), ids)
+
     @abstractmethod
-    def packet(self, now_ns: int) -> bytes:
-        """The next RTP packet, unencrypted."""
+    def packet(self, now_ns: int, transport_sequence: int) -> bytes:
+        """The next RTP packet, unencrypted; its transport-wide sequence number has 16 bit."""
 
     def _count(self, packet: bytes) -> bytes:
         self.sent += 1
@@ -75,31 +125,27 @@ class AudioSource(Source):
     """Opus-like: 160 bytes, 50 a second; speaks for a second, is silent for a second."""
 
     def __init__(self, number: int, mid: str) -> None:
-        super().__init__(number, "audio", AUDIO_CLOCK, AUDIO_PACKETS_PER_S)
-        self._mid = _one_byte_mid(mid)
+        super().__init__(number, mid, "audio", AUDIO_CLOCK, AUDIO_PACKETS_PER_S)
         self._ticks = AUDIO_CLOCK // AUDIO_PACKETS_PER_S
-        self._filler = b""
+        self._filler = random.randbytes(AUDIO_BYTES)
 
-    def packet(self, now_ns: int) -> bytes:
+    def packet(self, now_ns: int, transport_sequence: int) -> bytes:
         """The next RTP packet, unencrypted."""
         speaking = (self.sent // AUDIO_PACKETS_PER_S) % 2 == 0
-        level = _SPEAKING if speaking else _SILENT
-        extension = struct.pack(
-            "!HHBBBB", _ONE_BYTE_FORM, 1, MID_ID << 4, self._mid, AUDIO_LEVEL_ID << 4, level
-        )
+        self.extension.put(AUDIO_LEVEL_ID, _SPEAKING if speaking else _SILENT)
+        self.extension.put(TRANSPORT_CC_ID, transport_sequence)
         header = _HEADER.pack(_VERSION_AND_EXTENSION, OPUS, self.sequence, self.rtp_time, self.ssrc)
-        if not self._filler:
-            self._filler = random.randbytes(AUDIO_BYTES - 20 - STAMP_BYTES)
+        head = header + bytes(self.extension)
+        filler = self._filler[: AUDIO_BYTES - len(head) - STAMP_BYTES]
         self.rtp_time = (self.rtp_time + self._ticks) & 0xFFFFFFFF
-        return self._count(header + extension + self._filler + self._stamp(now_ns, begins=True))
+        return self._count(head + filler + self._stamp(now_ns, begins=True))
 
 
 class VideoSource(Source):
     """VP8-like: 1,050 bytes a packet, 30 frames a second, a key frame at first and when asked."""
 
     def __init__(self, number: int, mid: str, packets_per_s: int) -> None:
-        super().__init__(number, "video", VIDEO_CLOCK, packets_per_s)
-        self._mid = _one_byte_mid(mid)
+        super().__init__(number, mid, "video", VIDEO_CLOCK, packets_per_s)
         self._packets_per_frame = max(1, round(packets_per_s / FRAMES_PER_S))
         self._ticks = VIDEO_CLOCK * self._packets_per_frame // packets_per_s
         self._in_frame = 0
@@ -114,14 +160,14 @@ class VideoSource(Source):
         """Begin the next frame as a key frame (a PLI or FIR came)."""
         self._key_wanted = True
 
-    def packet(self, now_ns: int) -> bytes:
+    def packet(self, now_ns: int, transport_sequence: int) -> bytes:
         """The next RTP packet, unencrypted."""
         first = self._in_frame == 0
         last = self._in_frame == self._packets_per_frame - 1
         if first:
             self._key, self._key_wanted = self._key_wanted, False
             self.key_frames += self._key
-        head = self._header(last, now_ns) + self._descriptor(first)
+        head = self._header(last, now_ns, transport_sequence) + self._descriptor(first)
         filler = self._filler[: VIDEO_BYTES - len(head) - STAMP_BYTES]
         packet = self._count(head + filler + self._stamp(now_ns, begins=first and self._key))
         self._in_frame += 1
@@ -129,23 +175,15 @@ class VideoSource(Source):
             self._next_frame()
         return packet
 
-    def _header(self, last: bool, now_ns: int) -> bytes:
+    def _header(self, last: bool, now_ns: int, transport_sequence: int) -> bytes:
         marker = _MARKER if last else 0
         # 6.18 fixed point seconds (draft-alvestrand-rmcat-remb, abs-send-time).
-        send_time = (now_ns << 18) // 1_000_000_000 & 0xFFFFFF
-        extension = struct.pack(
-            "!HHBBB3sxx",
-            _ONE_BYTE_FORM,
-            2,
-            MID_ID << 4,
-            self._mid,
-            ABS_SEND_TIME_ID << 4 | 2,
-            send_time.to_bytes(3, "big"),
-        )
+        self.extension.put(ABS_SEND_TIME_ID, (now_ns << 18) // 1_000_000_000 & 0xFFFFFF)
+        self.extension.put(TRANSPORT_CC_ID, transport_sequence)
         header = _HEADER.pack(
             _VERSION_AND_EXTENSION, marker | VP8, self.sequence, self.rtp_time, self.ssrc
         )
-        return header + extension
+        return header + bytes(self.extension)
 
     def _descriptor(self, first: bool) -> bytes:
         descriptor = struct.pack(
@@ -167,9 +205,3 @@ class VideoSource(Source):
         self._picture_id = (self._picture_id + 1) & 0x7FFF
         self._tl0_picture = (self._tl0_picture + 1) & 0xFF
         self.rtp_time = (self.rtp_time + self._ticks) & 0xFFFFFFFF
-
-
-def _one_byte_mid(mid: str) -> int:
-    if len(mid) != 1 or not mid.isascii():
-        raise ValueError("the bots' extensions have room for a MID of one letter")
-    return ord(mid)

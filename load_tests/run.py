@@ -6,27 +6,25 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from aiortc import RTCCertificate
-
-from clients.python.address import split_link
-from clients.python.rest import NewConsultation, NewParticipant, Rest
-from load_tests.bot import Bot, admit_all
+from load_tests.bot import Bot
 from load_tests.pacer import Pacer
+from load_tests.peers.target import Target, endpoints
 from load_tests.plan import Plan
 from load_tests.process_usage import Usage, udp_drops, usage
-from load_tests.server import Server
-from signaling.protocol.messages import Facility
 
-#: Bots that join at the same time: more would queue at the one core of the load.
-JOINING_AT_ONCE = 4
 #: Everybody must have got every source's first packet by then.
 FILL_WITHIN_S = 30.0
 #: After the window, for what is on its way.
 DRAIN_S = 0.5
-_FACILITY = Facility(code="00000", name="Load test")
+LOOPBACK = "127.0.0.1"
+#: Those of this process, before a run divides them.
+_CORES = sorted(os.sched_getaffinity(0))
+
+#: Makes a server that may use those cores and serves at that address.
+MakeTarget = Callable[[set[int], str], Target]
 
 
 class LoadFailed(Exception):
@@ -60,56 +58,64 @@ class Measured:
     end: dict[str, Usage] = field(default_factory=dict)
 
     @property
+    def media_cpu_s(self) -> float:
+        """CPU time of the process that forwards, in the window."""
+        return self.end["media"].cpu_s - self.start["media"].cpu_s
+
+    @property
+    def media_cpu_us_per_packet(self) -> float:
+        """The same for each packet that a receiver got, in microseconds."""
+        return 1e6 * self.media_cpu_s / max(1, self.packets_out)
+
+    @property
     def bots(self) -> list[Bot]:
         """Of all rooms."""
         return [bot for room in self.rooms for bot in room]
 
 
-async def run(plan: Plan) -> Measured:
-    """Run a plan on a server of its own.
+async def run(plan: Plan, make: MakeTarget, host: str = LOOPBACK) -> Measured:
+    """Run a plan on a server of its own at `host`.
 
-    Raises `LoadFailed`, `ServerError`, `WireError`, `ClientError`.
+    Raises `LoadFailed`, `ServerError`, `JanusError`, `WireError`, `ClientError`.
     """
-    server_cores, load_cores = _cores()
+    server_cores, load_cores = cores()
     measured = Measured(plan, tuple(sorted(server_cores)), tuple(sorted(load_cores)))
     os.sched_setaffinity(0, load_cores)
-    async with Server(server_cores) as server:
-        measured.empty = _usages(server)
-        certificate = RTCCertificate.generateCertificate()
-        measured.rooms = _bots(plan, certificate)
+    async with make(server_cores, host) as target:
+        measured.empty = _usages(target)
+        measured.rooms = _bots(plan, target)
         try:
-            await _load(server, measured)
+            await _load(target, measured)
         except (TimeoutError, LoadFailed) as error:
-            raise LoadFailed(f"{error}\n{server.log()}") from error
+            raise LoadFailed(f"{error}\n{target.log()}") from error
         finally:
             closing = (bot.close() for bot in measured.bots)
             await asyncio.gather(*closing, return_exceptions=True)
+            gc.unfreeze()
     return measured
 
 
-def _cores() -> tuple[set[int], set[int]]:
+def cores() -> tuple[set[int], set[int]]:
     """For the server and for the load: not the same one where there are two."""
-    cores = sorted(os.sched_getaffinity(0))
-    return {cores[0]}, {cores[-1]}
+    return {_CORES[0]}, {_CORES[-1]}
 
 
-def _bots(plan: Plan, certificate: RTCCertificate) -> list[list[Bot]]:
+def _bots(plan: Plan, target: Target) -> list[list[Bot]]:
     rooms: list[list[Bot]] = []
     number = 0
     for seats in plan.rooms:
         room = []
         for seat in seats:
-            numbers = (number, number + 1)
+            room.append(target.bot(seat, (number, number + 1), plan.video_packets_per_s))
             number += 2
-            room.append(Bot(seat, certificate, numbers, plan.video_packets_per_s))
         rooms.append(room)
     return rooms
 
 
-def _usages(server: Server) -> dict[str, Usage]:
-    """Of both programs. Raises `LoadFailed` when one has ended."""
+def _usages(target: Target) -> dict[str, Usage]:
+    """Of all its programs. Raises `LoadFailed` when one has ended."""
     found = {}
-    for program, pid in (("sfu", server.sfu_pid), ("signaling", server.pid)):
+    for program, pid in target.programs.items():
         try:
             found[program] = usage(pid)
         except OSError as error:
@@ -117,23 +123,16 @@ def _usages(server: Server) -> dict[str, Usage]:
     return found
 
 
-async def _load(server: Server, measured: Measured) -> None:
-    pacer = Pacer(measured.bots)
+async def _load(target: Target, measured: Measured) -> None:
+    pacer = Pacer(endpoints(measured.rooms))
     background = [asyncio.create_task(pacer.run(), name="pacer")]
     try:
-        links = await _invite(server, measured.plan)
-        gate = asyncio.Semaphore(JOINING_AT_ONCE)
-        await asyncio.gather(
-            *(
-                _join_room(room, room_links, gate, background)
-                for room, room_links in zip(measured.rooms, links, strict=True)
-            )
-        )
+        await target.join(measured.plan, measured.rooms, background)
         await _fill(measured.rooms)
         gc.collect()
         gc.freeze()
         pacer.latest_ns = 0
-        await _measure(server, measured)
+        await _measure(target, measured)
         measured.pacer_latest_ns = pacer.latest_ns
         for task in background:
             if task.done():
@@ -142,46 +141,6 @@ async def _load(server: Server, measured: Measured) -> None:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-
-
-async def _invite(server: Server, plan: Plan) -> list[list[str]]:
-    """The link of each bot."""
-    links = []
-    async with Rest(server.url, server.api_key) as rest:
-        for seats in plan.rooms:
-            created = await rest.create(
-                NewConsultation(
-                    mode="TELECONSULT_MDT",
-                    title="Load test",
-                    facility=_FACILITY,
-                    recording_policy="none",
-                    participants=tuple(
-                        NewParticipant(name=f"Bot {place}", role=seat.role, facility=_FACILITY)
-                        for place, seat in enumerate(seats)
-                    ),
-                )
-            )
-            links.append([invitation.link for invitation in created.invitations])
-    return links
-
-
-async def _join_room(
-    room: Sequence[Bot],
-    links: Sequence[str],
-    gate: asyncio.Semaphore,
-    background: list[asyncio.Task[None]],
-) -> None:
-    """The chair first, who admits the others."""
-
-    async def join(bot: Bot, link: str) -> None:
-        async with gate:
-            await bot.join(*split_link(link))
-
-    chair, *others = room
-    await join(chair, links[0])
-    assert chair.session is not None
-    background.append(asyncio.create_task(admit_all(chair.session), name="chair"))
-    await asyncio.gather(*(join(bot, link) for bot, link in zip(others, links[1:], strict=True)))
 
 
 async def _fill(rooms: Sequence[Sequence[Bot]]) -> None:
@@ -203,23 +162,24 @@ def _missing(room: Sequence[Bot]) -> int:
     )
 
 
-async def _measure(server: Server, measured: Measured) -> None:
+async def _measure(target: Target, measured: Measured) -> None:
     bots = measured.bots
-    ports = {bot.wire.port for bot in bots}
+    ports = {endpoint.wire.address[1] for endpoint in endpoints(measured.rooms)}
     sources = [source for bot in bots for source in bot.sources]
     tallies = [tally for bot in bots for tally in bot.tallies.values()]
     for bot in bots:
-        bot.on_the_way_ns.clear()
+        bot.receiver.sample()
+        bot.receiver.on_the_way_ns.clear()
     for tally in tallies:
         tally.forget()
     measured.windows = {source.number: Window(source.sent) for source in sources}
     dropped = udp_drops(ports)
-    measured.start = _usages(server)
+    measured.start = _usages(target)
     started_s, cpu_s = time.monotonic(), time.process_time()
     await asyncio.sleep(measured.plan.seconds)
     measured.seconds = time.monotonic() - started_s
     measured.load_cpu_s = time.process_time() - cpu_s
-    measured.end = _usages(server)
+    measured.end = _usages(target)
     measured.packets_out = sum(tally.packets for tally in tallies)
     for source in sources:
         measured.windows[source.number].last = source.sent - 1

@@ -35,12 +35,13 @@ def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Server:
-    """Starts the server on free ports and stops it. `cores` are those that it may use.
+    """Starts the server on free ports of `host` and stops it. `cores` are those that it may use.
 
     One SFU process: it is the one whose cost is measured.
     """
 
-    def __init__(self, cores: set[int]) -> None:
+    def __init__(self, cores: set[int], host: str) -> None:
+        self.host = host
         self.api_key = secrets.token_urlsafe(32)
         self.url = ""
         self.pid = 0
@@ -84,7 +85,7 @@ class Server:
             os.sched_setaffinity(0, ours)
         self.pid = self._process.pid
         ready = await self._ready(self._process)
-        self.url = f"http://127.0.0.1:{ready['http_port']}"
+        self.url = f"http://{self.host}:{ready['http_port']}"
         sfus = children(self.pid, "sfu")
         if len(sfus) != 1:
             raise ServerError(f"the server has {len(sfus)} SFU processes, not one")
@@ -92,7 +93,7 @@ class Server:
 
     def _environment(self) -> dict[str, str]:
         return {
-            "SIGNALING_HTTP_HOST": "127.0.0.1",
+            "SIGNALING_HTTP_HOST": self.host,
             "SIGNALING_HTTP_PORT": "0",
             "SIGNALING_API_KEYS": self.api_key,
             "SIGNALING_TOKEN_KEYS": secrets.token_urlsafe(32),
@@ -102,8 +103,8 @@ class Server:
             # All bots have one address; a limit for each address is not what is measured.
             "SIGNALING_JOINS_PER_MINUTE": "100000",
             "SIGNALING_LOG_LEVEL": "WARNING",
-            "SFU_UDP_HOST": "127.0.0.1",
-            "SFU_ANNOUNCED_ADDRESSES": "127.0.0.1",
+            "SFU_UDP_HOST": self.host,
+            "SFU_ANNOUNCED_ADDRESSES": self.host,
         }
 
     async def _ready(self, process: Process) -> dict[str, object]:

@@ -20,7 +20,9 @@ def local(*addresses: tuple[str, int], seats: int) -> Local:
 
 def made(sends: bool, seats: int) -> tuple[Offer, tuple[int, ...]]:
     sources = [AudioSource(1, mid(0)), VideoSource(2, mid(1), 150)] if sends else []
-    return parse_offer(offer(OURS, "bot", sources, seats)), tuple(s.ssrc for s in sources)
+    return parse_offer(offer(OURS, ("127.0.0.1", 7), "bot", sources, seats)), tuple(
+        s.ssrc for s in sources
+    )
 
 
 def test_a_sender_offers_microphone_camera_and_seats() -> None:
@@ -41,7 +43,7 @@ def test_a_receiver_offers_seats_only() -> None:
 def test_an_answer_gives_credentials_and_the_loopback_address() -> None:
     parsed, _ = made(sends=True, seats=1)
     addresses = (("192.0.2.7", 5), ("127.0.0.1", 6))
-    answer = read_answer(build_answer(parsed, local(*addresses, seats=1)))
+    answer = read_answer(build_answer(parsed, local(*addresses, seats=1)), "127.0.0.1")
     assert answer.address == ("127.0.0.1", 6)
     assert answer.credentials == Credentials(*THEIRS)
 
@@ -49,9 +51,9 @@ def test_an_answer_gives_credentials_and_the_loopback_address() -> None:
 def test_an_answer_at_another_address_is_refused() -> None:
     parsed, _ = made(sends=True, seats=1)
     with pytest.raises(AnswerError, match=r"127\.0\.0\.1"):
-        read_answer(build_answer(parsed, local(("192.0.2.7", 5), seats=1)))
+        read_answer(build_answer(parsed, local(("192.0.2.7", 5), seats=1)), "127.0.0.1")
 
 
 def test_an_answer_without_credentials_is_refused() -> None:
     with pytest.raises(AnswerError, match="ice-ufrag"):
-        read_answer("v=0\r\n")
+        read_answer("v=0\r\n", "127.0.0.1")

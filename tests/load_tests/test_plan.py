@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from load_tests.__main__ import main
-from load_tests.plan import MAX_CALLS, MAX_RECEIVERS, MAX_SENDERS, one_room, one_to_one
+from load_tests.plan import (
+    LOADS,
+    MAX_CALLS,
+    MAX_RECEIVERS,
+    MAX_SENDERS,
+    Load,
+    of_load,
+    one_room,
+    one_to_one,
+)
 
 
 def test_one_to_one_is_calls_of_two_who_send() -> None:
@@ -39,6 +48,18 @@ def test_a_room_too_small_or_too_large_is_refused(senders: int, receivers: int) 
 def test_an_endless_run_is_refused(seconds: float, packets: int) -> None:
     with pytest.raises(ValueError, match="must be from"):
         one_to_one(1, seconds, packets)
+
+
+@pytest.mark.parametrize(
+    ("load", "participants", "sending"),
+    list(zip(LOADS, (51, 51, 20, 40, 24), (1, 1, 20, 40, 24), strict=True)),
+)
+def test_a_load_is_so_many_rooms_of_so_many(load: Load, participants: int, sending: int) -> None:
+    plan = of_load(load, 8)
+    assert len(plan.rooms) == load.rooms
+    assert plan.bots == participants
+    assert sum(seat.sends for room in plan.rooms for seat in room) == sending
+    assert plan.video_packets_per_s == load.video_packets_per_s
 
 
 def test_the_command_line_refuses_with_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

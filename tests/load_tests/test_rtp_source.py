@@ -10,9 +10,11 @@ from load_tests.rtp_source import (
     AUDIO_LEVEL_ID,
     MID_ID,
     OPUS,
+    TRANSPORT_CC_ID,
     VIDEO_BYTES,
     VP8,
     AudioSource,
+    Source,
     VideoSource,
 )
 from load_tests.stamp import STAMP
@@ -29,7 +31,7 @@ def described(packet: bytes) -> Vp8Descriptor:
 
 def test_audio_is_opus_like_packets_20_ms_apart() -> None:
     source = AudioSource(7, "0")
-    packets = [source.packet(0) for _ in range(3)]
+    packets = [source.packet(0, 0) for _ in range(3)]
     read = [RtpPacket.parse(packet) for packet in packets]
     assert source.interval_ns == SECOND_NS // 50
     assert {len(packet) for packet in packets} == {AUDIO_BYTES}
@@ -41,7 +43,8 @@ def test_audio_is_opus_like_packets_20_ms_apart() -> None:
 
 def test_audio_carries_mid_and_a_level_that_speaks_and_pauses() -> None:
     source = AudioSource(7, "0")
-    packets = [source.packet(0) for _ in range(100)]
+    source.negotiated((MID_ID, AUDIO_LEVEL_ID))
+    packets = [source.packet(0, 0) for _ in range(100)]
     assert {value(packet, MID_ID) for packet in packets} == {b"0"}
     levels = [value(packet, AUDIO_LEVEL_ID) for packet in packets]
     assert levels == [b"\x9e"] * 50 + [b"\x5a"] * 50
@@ -49,7 +52,7 @@ def test_audio_carries_mid_and_a_level_that_speaks_and_pauses() -> None:
 
 def test_video_frames_end_with_a_marker_and_share_a_timestamp() -> None:
     source = VideoSource(8, "1", packets_per_s=150)
-    packets = [source.packet(0) for _ in range(10)]
+    packets = [source.packet(0, 0) for _ in range(10)]
     read = [RtpPacket.parse(packet) for packet in packets]
     assert {len(packet) for packet in packets} == {VIDEO_BYTES}
     assert {one.payload_type for one in read} == {VP8}
@@ -60,7 +63,7 @@ def test_video_frames_end_with_a_marker_and_share_a_timestamp() -> None:
 
 def test_video_picture_ids_and_tl0_go_up_by_one_each_frame() -> None:
     source = VideoSource(8, "1", packets_per_s=150)
-    found = [described(source.packet(0)) for _ in range(10)]
+    found = [described(source.packet(0, 0)) for _ in range(10)]
     first = found[0]
     assert {one.picture_id_bits for one in found} == {15}
     assert [one.picture_id - first.picture_id for one in found] == [0] * 5 + [1] * 5
@@ -69,25 +72,35 @@ def test_video_picture_ids_and_tl0_go_up_by_one_each_frame() -> None:
 
 def test_video_begins_with_a_key_frame_and_gives_one_when_asked() -> None:
     source = VideoSource(8, "1", packets_per_s=150)
-    assert [described(source.packet(0)).key_frame for _ in range(10)] == [True] + [False] * 9
-    source.packet(0)  # in the midst of a frame
+    assert [described(source.packet(0, 0)).key_frame for _ in range(10)] == [True] + [False] * 9
+    source.packet(0, 0)  # in the midst of a frame
     source.want_key_frame()
-    keys = [described(source.packet(0)).key_frame for _ in range(14)]
+    keys = [described(source.packet(0, 0)).key_frame for _ in range(14)]
     assert [index for index, key in enumerate(keys) if key] == [4]
     assert source.key_frames == 2
 
 
 def test_video_abs_send_time_is_6_18_fixed_point_seconds() -> None:
     source = VideoSource(8, "1", packets_per_s=150)
-    sent = value(source.packet(64 * SECOND_NS + SECOND_NS // 2), ABS_SEND_TIME_ID)
+    source.negotiated((ABS_SEND_TIME_ID,))
+    sent = value(source.packet(64 * SECOND_NS + SECOND_NS // 2, 0), ABS_SEND_TIME_ID)
     assert sent is not None
     assert int.from_bytes(sent, "big") == 1 << 17
+
+
+@pytest.mark.parametrize("source", [AudioSource(7, "0"), VideoSource(8, "1", 150)])
+def test_packets_carry_what_was_negotiated_and_nothing_else(source: Source) -> None:
+    source.negotiated((TRANSPORT_CC_ID,))
+    packet = source.packet(0, 0xABCD)
+    assert value(packet, TRANSPORT_CC_ID) == b"\xab\xcd"
+    assert value(packet, MID_ID) is None
+    assert len(packet) == (AUDIO_BYTES if source.kind == "audio" else VIDEO_BYTES)
 
 
 @pytest.mark.parametrize("packets_per_s", [1, 30, 300, 3_000])
 def test_video_packets_come_at_the_asked_rate(packets_per_s: int) -> None:
     source = VideoSource(8, "1", packets_per_s)
-    read = [RtpPacket.parse(source.packet(0)) for _ in range(packets_per_s + 1)]
+    read = [RtpPacket.parse(source.packet(0, 0)) for _ in range(packets_per_s + 1)]
     assert source.interval_ns == SECOND_NS // packets_per_s
     # One second of packets is about one second of the RTP clock, but for the last frame's rest.
     ticks = (read[-1].timestamp - read[0].timestamp) & 0xFFFFFFFF
@@ -96,7 +109,7 @@ def test_video_packets_come_at_the_asked_rate(packets_per_s: int) -> None:
 
 def test_each_packet_ends_with_its_stamp() -> None:
     for source, begins in ((AudioSource(7, "0"), [1, 1, 1]), (VideoSource(7, "1", 150), [1, 0, 0])):
-        packets = [source.packet(123) for _ in range(3)]
+        packets = [source.packet(123, 0) for _ in range(3)]
         stamps = [STAMP.unpack(packet[-STAMP.size :]) for packet in packets]
         assert stamps == [(7, begins[number], number, 123) for number in range(3)]
 

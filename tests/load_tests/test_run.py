@@ -77,8 +77,8 @@ async def test_a_run_loses_nothing_and_tells_what_it_measured(
     assert figures["packets_out_per_s"] == pytest.approx(packets_out_per_s, rel=0.1)
     assert figures["expected_packets"] == pytest.approx(2 * packets_out_per_s, rel=0.1)
     assert figures["loss"] < 0.001
-    assert figures["sfu_cpu_us_per_packet_out"] > 0
-    assert figures["memory_bytes_per_participant"]["sfu"] > 0
+    assert figures["media_cpu_us_per_packet_out"] > 0
+    assert figures["memory_bytes_per_participant"]["media"] > 0
     assert figures["join_ms"]["connected"]["count"] == participants
     assert figures["decodable_ms"]["video"]["max"] > 0
     assert figures["one_way_ms"]["p50"] > 0

@@ -1,0 +1,1 @@
+"""The servers that a load runs against: ours, and others to measure ours by."""
