@@ -15,6 +15,7 @@ from pylibsrtp import Policy, Session
 from sfu.forwarder.contract import Address, LegSpec, StreamHandle, StreamSpec, TransportHandle
 from sfu.forwarder.engine import Engine
 from sfu.rtp.packet import RtpPacket
+from sfu.transport.srtp import SrtpCipher
 
 KEY_BYTES = 28
 KEY_FRAME = bytes.fromhex("90e0800001000000")  # descriptor with picture id, TL0PICIDX and TID
@@ -55,24 +56,17 @@ class Sink:
         """The legs have begun."""
 
 
-class Keys:
-    """Both directions of one transport, as `Cipher` wants them."""
-
-    def __init__(self, key: bytes) -> None:
-        outbound, inbound = session(key, Policy.SSRC_ANY_OUTBOUND), session(key)
-        self.protect = outbound.protect
-        self.protect_rtcp = outbound.protect_rtcp
-        self.unprotect = inbound.unprotect
-        self.unprotect_rtcp = inbound.unprotect_rtcp
-        self.remove_stream = inbound.remove_stream
-
-
 def session(key: bytes, direction: int = Policy.SSRC_ANY_INBOUND) -> Session:
     """One direction of SRTP."""
     policy = Policy(key=key, ssrc_type=direction, srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_128_GCM)
     policy.window_size = 1024
     policy.allow_repeat_tx = True
     return Session(policy)
+
+
+def cipher(key: bytes) -> SrtpCipher:
+    """Both directions of one transport, as the SFU has them after a handshake."""
+    return SrtpCipher(session(key, Policy.SSRC_ANY_OUTBOUND), session(key))
 
 
 def microseconds_per_packet(receivers: int, packets: int, payload_bytes: int) -> float:
@@ -82,12 +76,12 @@ def microseconds_per_packet(receivers: int, packets: int, payload_bytes: int) ->
     sender_key = os.urandom(KEY_BYTES)
     transport = engine.add_transport()
     engine.set_address(transport, ("192.0.2.1", 1))
-    engine.set_cipher(transport, Keys(sender_key))
+    engine.set_cipher(transport, cipher(sender_key))
     stream = engine.add_stream(StreamSpec(transport, 1, "video", "VP8", 96, 90_000, 0, 3))
     for number in range(receivers):
         receiver = engine.add_transport()
         engine.set_address(receiver, ("192.0.2.2", number))
-        engine.set_cipher(receiver, Keys(os.urandom(KEY_BYTES)))
+        engine.set_cipher(receiver, cipher(os.urandom(KEY_BYTES)))
         leg = engine.add_leg(LegSpec(receiver, 2, "video", {"VP8": 97}, "1", 4))
         engine.select(leg, stream)
     source = session(sender_key, Policy.SSRC_ANY_OUTBOUND)

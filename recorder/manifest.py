@@ -1,8 +1,9 @@
 """The manifest of an archived consultation and the documents beside it.
 
 ``manifest.json`` says what is in the directory, who is in which track, and the SHA-256 of every
-file; ``chat.json``, ``consents.json`` and ``timeline.json`` are the dossier's rows. The same
-dossier and journals give the same bytes: keys are sorted, and no time is read from a clock.
+file; ``chat.json``, ``consents.json``, ``timeline.json`` and ``quality.json`` are the dossier's
+rows. The same dossier and journals give the same bytes: keys are sorted, and no time is read from
+a clock.
 """
 
 from __future__ import annotations
@@ -147,6 +148,7 @@ def documents(dossier: Dossier) -> dict[str, bytes]:
         "chat.json": encode(dossier.chat),
         "consents.json": encode(dossier.consents),
         "timeline.json": encode(dossier.timeline),
+        "quality.json": encode({"score": _SCORE_MEANS, "participants": dossier.quality}),
     }
 
 
@@ -286,10 +288,15 @@ def build(
     )
 
 
+_SCORE_MEANS = (
+    "1 (bad) to 5 (excellent); estimated each second from loss, delay and jitter after the E-model"
+    " of ITU-T G.107; 1 in a break"
+)
 _DOCUMENT_TITLES = {
     "chat.json": "Nội dung trò chuyện / Chat",
     "consents.json": "Các đồng ý và từ chối / Consents",
     "timeline.json": "Diễn biến buổi khám / Timeline",
+    "quality.json": "Chất lượng kết nối buổi khám / Call quality",
     MANIFEST: "Bản kê lưu trữ / Archive manifest",
 }
 

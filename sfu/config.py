@@ -90,9 +90,14 @@ class Config:
         "SFU_CONTROL_PORT", "TCP port of control, taps and metrics; 0 takes any.", _port, 8090
     )
     udp_host: str = _setting(
-        "SFU_UDP_HOST", "IP address that media is received on.", _address, _ANY_ADDRESS
+        "SFU_UDP_HOST",
+        "IP address that media comes in by, over UDP and TCP.",
+        _address,
+        _ANY_ADDRESS,
     )
-    udp_port: int = _setting("SFU_UDP_PORT", "UDP port of media; 0 takes any.", _port, 40_000)
+    udp_port: int = _setting(
+        "SFU_UDP_PORT", "Port of media, the same for UDP and TCP; 0 takes any.", _port, 40_000
+    )
     announced_addresses: tuple[str, ...] = _setting(
         "SFU_ANNOUNCED_ADDRESSES",
         "IP addresses told to clients, with commas between; empty: those of this machine.",

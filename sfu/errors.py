@@ -21,6 +21,7 @@ OfferCode = Literal[
     "bad_setup",
     "no_codec",
     "bad_seats",
+    "bad_simulcast",
     "sections_changed",
 ]
 

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+)
 
-from sfu.control.messages import TransportState
+from sfu.control.messages import PictureState, TransportState
 from sfu.forwarder.contract import Kind
+from sfu.router.protection import LEVELS
 from sfu.router.router import Router
 from sfu.router.totals import MediaTotals
 from sfu.transport.table import TransportTable
 
 _PREFIX = "vtelehealth_sfu_"
-_STATES: tuple[TransportState, ...] = ("connecting", "connected", "failed", "closed")
+_STATES: tuple[TransportState, ...] = (
+    "connecting",
+    "connected",
+    "disconnected",
+    "failed",
+    "closed",
+)
 _KINDS: tuple[Kind, ...] = ("audio", "video")
+_PICTURES: tuple[PictureState, ...] = ("shown", "hidden", "off", "network", "busy")
+_LAYERS = ("0", "1", "2")
+_ESTIMATES_BPS = (64_000, 150_000, 300_000, 600_000, 1_000_000, 2_000_000, 4_000_000)
+_ESTIMATES = (*(str(bps) for bps in _ESTIMATES_BPS), "more")
 _FORWARDING_BUCKETS_S = (5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 _LAG_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -32,6 +49,9 @@ class WireCounters:
     refused_packets: int
     unsent_packets: int
     faults: int
+    tcp_connections: int = 0
+    tcp_refused: int = 0
+    tcp_unread_packets: int = 0
 
 
 class Metrics:
@@ -81,21 +101,22 @@ class _Collector:
         yield from self._media()
         yield from self._drops()
         yield from self._feedback()
+        yield from self._adaptation()
 
     def _tables(self) -> Iterable[Metric]:
         router = self._router
-        states = Counter(home.connection.transport.state for home in router.homes())
+        states = Counter(home.connection.transport.state for home in router.state.homes())
         by_state = GaugeMetricFamily(
             _PREFIX + "transports", "Transports of peers", labels=["state"]
         )
         for state in _STATES:
             by_state.add_metric([state], states[state])
         yield by_state
-        kinds = Counter(stream.kind for _, stream in router.streams())
+        kinds = Counter(stream.kind for _, stream in router.state.streams())
         streams = GaugeMetricFamily(_PREFIX + "streams", "Incoming streams", labels=["kind"])
         legs = GaugeMetricFamily(_PREFIX + "legs", "Outgoing legs", labels=["kind"])
         leg_kinds = Counter(
-            leg.kind for home in router.homes() for leg in home.connection.subscriber.legs()
+            leg.kind for home in router.state.homes() for leg in home.connection.subscriber.legs()
         )
         for kind in _KINDS:
             streams.add_metric([kind], kinds[kind])
@@ -115,15 +136,15 @@ class _Collector:
 
     def _media(self) -> Iterable[Metric]:
         totals = {kind: MediaTotals() for kind in _KINDS}
-        forwarder = self._router.forwarder
+        forwarder = self._router.state.forwarder
         jitter = dict.fromkeys(_KINDS, 0.0)
         for kind in _KINDS:
-            totals[kind].add(self._router.retired.by_kind[kind])
-        for home in self._router.homes():
+            totals[kind].add(self._router.state.retired.by_kind[kind])
+        for home in self._router.state.homes():
             for leg in home.connection.subscriber.legs():
                 if leg.handle is not None:
                     totals[leg.kind].add_leg(forwarder, leg.handle)
-        for _, stream in self._router.streams():
+        for _, stream in self._router.state.streams():
             totals[stream.kind].add_stream(forwarder, stream.handle)
             counters = forwarder.stream_counters(stream.handle)
             seconds = counters.jitter / stream.format.clock_rate
@@ -136,9 +157,12 @@ class _Collector:
             ("received_packets", "RTP packets received", lambda t: t.received_packets),
             ("received_bytes", "RTP payload received", lambda t: t.received_bytes),
             ("lost_packets", "RTP packets lost before us", lambda t: t.lost_packets),
+            ("repaired_packets", "Of those, that came after all", lambda t: t.repaired_packets),
+            ("repair_bytes", "RTX payload received, probes too", lambda t: t.repair_bytes),
             ("sent_packets", "RTP packets sent, repeats aside", lambda t: t.sent_packets),
             ("sent_bytes", "RTP payload sent", lambda t: t.sent_bytes),
             ("resent_packets", "RTP packets sent again", lambda t: t.resent_packets),
+            ("resent_bytes", "RTX payload sent, probes too", lambda t: t.resent_bytes),
         ]
         for name, text, read in rows:
             family = CounterMetricFamily(_PREFIX + name, text, labels=["kind"])
@@ -154,10 +178,10 @@ class _Collector:
 
     def _drops(self) -> Iterable[Metric]:
         wire = self._wire()
-        forwarder = self._router.forwarder
-        unusable = self._router.retired.dropped_packets + sum(
+        forwarder = self._router.state.forwarder
+        unusable = self._router.state.retired.dropped_packets + sum(
             forwarder.transport_counters(home.connection.transport.handle).dropped_packets
-            for home in self._router.homes()
+            for home in self._router.state.homes()
         )
         checks = self._transports.checks
         dropped = CounterMetricFamily(
@@ -168,26 +192,85 @@ class _Collector:
             "unusable": unusable,
             "not_encrypted": wire.refused_packets,
             "not_sent": wire.unsent_packets,
+            "not_read_over_tcp": wire.tcp_unread_packets,
             "fault": wire.faults,
             "check_of_nobody": checks.unknown,
             "check_with_bad_integrity": checks.bad_integrity,
             "check_from_taken_address": checks.address_taken,
-            "malformed_rtcp": self._router.feedback.malformed,
+            "malformed_rtcp": self._router.state.feedback.malformed,
+            "too_much_rtcp": self._router.state.feedback.too_many,
         }
         for reason, count in reasons.items():
             dropped.add_metric([reason], count)
         yield dropped
+        yield _gauge("tcp_connections", "ICE-TCP connections", wire.tcp_connections)
+        yield _counter("tcp_refused", "ICE-TCP connections over the limits", wire.tcp_refused)
         yield _counter("datagrams_received", "UDP datagrams received", wire.received_packets)
         yield _counter("datagrams_sent", "UDP datagrams sent", wire.sent_packets)
         yield _counter("checks_answered", "ICE checks answered", checks.answered)
 
     def _feedback(self) -> Iterable[Metric]:
-        counters = self._router.feedback
+        counters = self._router.state.feedback
         yield _counter("nack_received", "NACKs of receivers", counters.nack_received)
         yield _counter("nack_sent", "NACKs to publishers", counters.nack_sent)
         yield _counter("pli_received", "Key frame requests of receivers", counters.pli_received)
         yield _counter("pli_sent", "Key frame requests to publishers", counters.pli_sent)
-        yield _counter("offers_refused", "Offers refused", self._router.offers_refused)
+        yield _counter(
+            "transport_wide_sent", "Transport-wide feedback sent", counters.transport_wide_sent
+        )
+        yield _counter(
+            "transport_wide_received",
+            "Transport-wide feedback of receivers",
+            counters.transport_wide_received,
+        )
+        yield _counter("remb_received", "REMB of receivers", counters.remb_received)
+        yield _counter("offers_refused", "Offers refused", self._router.state.offers_refused)
+
+    def _adaptation(self) -> Iterable[Metric]:
+        state = self._router.state
+        layers: Counter[str] = Counter()
+        pictures: Counter[PictureState] = Counter()
+        estimates: Counter[str] = Counter()
+        probes = state.retired.probes
+        for home in state.homes():
+            downlink = home.connection.downlink
+            probes += downlink.probes
+            if downlink.estimate_bps is not None:
+                estimates[_estimate_class(downlink.estimate_bps)] += 1
+            for seat in home.connection.subscriber:
+                pictures[seat.picture] += 1
+                if seat.video is not None and seat.video.shown is not None:
+                    layers[str(seat.video.shown.layer)] += 1
+        yield _labelled("seats_by_picture", "Seats", "picture", _PICTURES, pictures)
+        yield _labelled("legs_by_layer", "Video legs by layer shown", "layer", _LAYERS, layers)
+        yield _labelled(
+            "viewers_by_estimate",
+            "Viewers by what their path is thought to carry, up to so many bits a second",
+            "up_to_bps",
+            _ESTIMATES,
+            estimates,
+        )
+        yield _counter("probes", "Probes of paths to viewers", probes)
+        levels = {level: int(level == state.protection.level) for level in LEVELS}
+        yield _labelled("protection", "1 at the level of load protection", "level", LEVELS, levels)
+        yield _counter("rooms_refused", "Rooms refused while busy", state.rooms_refused)
+        yield _counter(
+            "tick_faults", "Work by the clock that failed for a room or peer", state.faults.count
+        )
+
+
+def _labelled(
+    name: str, text: str, label: str, values: Sequence[str], counts: Mapping[Any, int]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(_PREFIX + name, text, labels=[label])
+    for value in values:
+        family.add_metric([value], counts.get(value, 0))
+    return family
+
+
+def _estimate_class(estimate_bps: int) -> str:
+    index = bisect_left(_ESTIMATES_BPS, estimate_bps)
+    return _ESTIMATES[index]
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

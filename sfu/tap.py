@@ -8,10 +8,9 @@ recorder stays away too long ends, and says so, rather than take the whole proce
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from sfu.control.tap import Record, RecordKind, SenderReport, TrackOpened, encode_track
-from sfu.forwarder.contract import StreamHandle
 from sfu.ids import PeerId, RoomId, TapId
 
 log = logging.getLogger(__name__)
@@ -76,31 +75,34 @@ class Tap:
         self._records: dict[int, bytes] = {}
         self._newest = 0
         self._given_out = 0
-        self._tracks: dict[StreamHandle, int] = {}
+        self._tracks: dict[Hashable, int] = {}
         self._next_track = 1
 
     # -- taking in
 
-    def sink(self, stream: StreamHandle, track: TrackOpened) -> PacketSink:
-        """What to call with each of the stream's packets; the first one opens the track."""
+    def sink(self, key: Hashable, track: TrackOpened) -> PacketSink:
+        """What to call with each of a track's packets; the first one opens it.
+
+        `key` is what the caller knows the track by, until it closes it.
+        """
 
         def take(packet: bytes, now_ns: int) -> None:
-            number = self._tracks.get(stream)
+            number = self._tracks.get(key)
             if number is None:
-                number = self._open(stream, track, now_ns)
+                number = self._open(key, track, now_ns)
             self._append(RecordKind.RTP, number, packet, now_ns)
 
         return take
 
-    def report(self, stream: StreamHandle, report: SenderReport, now_ns: int) -> None:
-        """A sender report of a stream; ignored before the stream's first packet."""
-        number = self._tracks.get(stream)
+    def report(self, key: Hashable, report: SenderReport, now_ns: int) -> None:
+        """A sender report of a track; ignored before the track's first packet."""
+        number = self._tracks.get(key)
         if number is not None:
             self._append(RecordKind.REPORT, number, bytes(report), now_ns)
 
-    def close_track(self, stream: StreamHandle, now_ns: int) -> None:
-        """The stream is over; ignored when it had no packet."""
-        number = self._tracks.pop(stream, None)
+    def close_track(self, key: Hashable, now_ns: int) -> None:
+        """The track is over; ignored when it had no packet."""
+        number = self._tracks.pop(key, None)
         if number is not None:
             self._append(RecordKind.CLOSE, number, b"", now_ns)
 
@@ -157,13 +159,13 @@ class Tap:
 
     # -- inside
 
-    def _open(self, stream: StreamHandle, track: TrackOpened, now_ns: int) -> int:
+    def _open(self, key: Hashable, track: TrackOpened, now_ns: int) -> int:
         number = self._next_track
         if number > _MAX_TRACK:  # the wire has 16 bits for it
             self._on_overflow(self, now_ns)
             return 0
         self._next_track += 1
-        self._tracks[stream] = number
+        self._tracks[key] = number
         self._append(RecordKind.OPEN, number, encode_track(track), now_ns)
         return number
 
@@ -279,17 +281,3 @@ class Taps:
         self._forgotten.setdefault(tap, overflowed_in)
         if len(self._forgotten) > _MAX_REMEMBERED:
             del self._forgotten[next(iter(self._forgotten))]
-
-
-def fan_out(sinks: Sequence[PacketSink]) -> PacketSink | None:
-    """One sink for several; None for none."""
-    if not sinks:
-        return None
-    if len(sinks) == 1:
-        return sinks[0]
-
-    def take(packet: bytes, now_ns: int) -> None:
-        for sink in sinks:
-            sink(packet, now_ns)
-
-    return take

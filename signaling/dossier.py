@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from recorder.control import dossier as record
 from signaling.rooms import room as rooms
+from signaling.rooms.quality import joined
 
 
 def dossier(room: rooms.Room) -> record.Dossier:
@@ -28,6 +31,9 @@ def dossier(room: rooms.Room) -> record.Dossier:
         timeline=tuple(
             record.TimelineEntry(at=entry.at, what=entry.what, participant=entry.participant)
             for entry in room.timeline
+        ),
+        quality=tuple(
+            _quality(person) for person in room.participants if person.measured or person.breaks
         ),
     )
 
@@ -72,4 +78,39 @@ def _recording(span: rooms.Recording) -> record.RecordingSpan:
         started_by=span.started_by,
         stopped_at=span.stopped_at,
         stop_reason=span.stop_reason,
+    )
+
+
+def _quality(person: rooms.Participant) -> record.Quality:
+    """What all processes have measured of a person, and what went wrong for them."""
+    whole = reduce(joined, person.measured, rooms.Measured(observer=""))
+    heard = whole.audio_samples
+    return record.Quality(
+        participant=person.id,
+        measured_s=whole.score.count,
+        loss_up=_range(whole.up_loss, 4),
+        loss_down=_range(whole.down_loss, 4),
+        jitter_up_ms=_range(whole.up_jitter_ms, 1),
+        jitter_down_ms=_range(whole.down_jitter_ms, 1),
+        round_trip_ms=_range(whole.round_trip_ms, 1),
+        bitrate_up_bps=_range(whole.up_bps, 0),
+        bitrate_down_bps=_range(whole.down_bps, 0),
+        freezes=whole.freezes,
+        freeze_s=round(whole.freeze_ms / 1000, 3),
+        concealed=round(min(1.0, whole.concealed_samples / heard), 4) if heard else None,
+        score=_range(whole.score, 2),
+        breaks=tuple(
+            record.Break(reason=each.reason, start=each.start, end=each.end)
+            for each in person.breaks
+        ),
+    )
+
+
+def _range(spread: rooms.Spread, digits: int) -> record.Range | None:
+    if not spread.count:
+        return None
+    return record.Range(
+        mean=round(spread.total / spread.count, digits),
+        least=round(spread.least, digits),
+        most=round(spread.most, digits),
     )

@@ -17,13 +17,17 @@ from sfu.control.messages import (
     CloseRoom,
     Commands,
     Events,
+    Flows,
+    Layers,
     Load,
     MediaState,
     Negotiate,
     Negotiated,
+    OfferWanted,
     OpenRoom,
     PeerTransport,
     Permit,
+    Pictures,
     ReadStatistics,
     RemovePeer,
     Reply,
@@ -44,7 +48,7 @@ from signaling.rooms import effects
 
 log = logging.getLogger(__name__)
 
-RoomEvent = PeerTransport | Seating | Speakers | TapEnded
+RoomEvent = PeerTransport | Seating | Speakers | Layers | Pictures | OfferWanted | Flows | TapEnded
 MediaEffect = (
     effects.SetPermit
     | effects.RemovePeer
@@ -58,8 +62,15 @@ MediaEffect = (
 class MediaUnavailable(ServerError):
     """No SFU did what was asked: none is there, it did not answer, or it refused."""
 
+    def __init__(self, detail: str = "", code: ErrorCode = ErrorCode.MEDIA_UNAVAILABLE) -> None:
+        super().__init__(code, detail)
+
+
+class MediaBusy(MediaUnavailable):
+    """The SFU has too much to do to take another room; those that it has go on."""
+
     def __init__(self, detail: str = "") -> None:
-        super().__init__(ErrorCode.MEDIA_UNAVAILABLE, detail)
+        super().__init__(detail, ErrorCode.MEDIA_BUSY)
 
 
 class OfferRefused(RequestError):
@@ -125,7 +136,7 @@ class Media:
         return sfu is not None and sfu.client.connected
 
     def serving(self) -> tuple[str, ...]:
-        """The SFUs that can be spoken to now, the least loaded first."""
+        """The SFUs that can be spoken to now: the least loaded first, those too busy last."""
         there = [(url, sfu) for url, sfu in self._sfus.items() if sfu.client.connected]
         return tuple(url for url, sfu in sorted(there, key=_burden))
 
@@ -133,6 +144,23 @@ class Media:
         """The CPU share that an SFU last told, 0 when it has not told any."""
         sfu = self._sfus.get(url)
         return sfu.load.cpu if sfu is not None and sfu.load is not None else 0.0
+
+    def busy(self) -> int:
+        """How many of the SFUs that can be spoken to say that they take no more rooms."""
+        return sum(
+            1
+            for sfu in self._sfus.values()
+            if sfu.client.connected and sfu.load is not None and sfu.load.busy
+        )
+
+    async def make(self, url: str, room: str) -> None:
+        """Have that SFU take the room, which may still get another host: `open` it when it has
+        this one, `unmake` it when not. Raises `MediaBusy`, `MediaUnavailable`."""
+        await self._ask(url, OpenRoom(room=RoomId(room)))
+
+    async def unmake(self, url: str, room: str) -> None:
+        """The room got another host. Raises `MediaUnavailable`."""
+        await self._ask(url, CloseRoom(room=RoomId(room)))
 
     async def open(self, url: str, room: str) -> None:
         """Have the room there, and its events here. Raises `MediaUnavailable`."""
@@ -172,7 +200,11 @@ class Media:
         answer = await self._ask(
             url,
             Negotiate(
-                room=RoomId(room), peer=PeerId(participant), sdp=offer.sdp, fresh=offer.fresh
+                room=RoomId(room),
+                peer=PeerId(participant),
+                sdp=offer.sdp,
+                fresh=offer.fresh,
+                saver=offer.saver,
             ),
         )
         if not isinstance(answer, Negotiated):
@@ -216,6 +248,8 @@ class Media:
         except SfuFailure as error:
             if error.code == "bad_offer":
                 raise OfferRefused(error.detail) from error
+            if error.code == "busy":
+                raise MediaBusy("the SFU takes no more rooms") from error
             if error.code in ("unknown_room", "unknown_peer"):
                 raise RoomForgotten(error.code) from error
             raise MediaUnavailable(f"the SFU refused: {error.code}") from error
@@ -247,13 +281,14 @@ class Media:
             self._on_connected(url)
 
 
-def _burden(entry: tuple[str, _Sfu]) -> tuple[float, int, int, str]:
-    """Least loaded first; rooms opened from here count at once, before the SFU tells its load."""
+def _burden(entry: tuple[str, _Sfu]) -> tuple[bool, float, int, int, str]:
+    """Too busy last, least loaded first; rooms opened from here count at once, before the SFU tells
+    its load."""
     url, sfu = entry
     load = sfu.load
     if load is None:
-        return (0.0, len(sfu.opened), 0, url)
-    return (round(load.cpu, 1), max(load.rooms, len(sfu.opened)), load.peers, url)
+        return (False, 0.0, len(sfu.opened), 0, url)
+    return (load.busy, round(load.cpu, 1), max(load.rooms, len(sfu.opened)), load.peers, url)
 
 
 def _command(room: str, effect: MediaEffect) -> Commands:

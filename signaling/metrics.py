@@ -20,6 +20,7 @@ _PREFIX = "vtelehealth_signaling_"
 _LAG_PROBE_S = 0.5
 _QUICK_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _WAIT_S = (5, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200)
+_SCORES = (1.5, 2.0, 2.5, 3.0, 3.25, 3.5, 3.75, 4.0, 4.2, 4.4)
 _SETUP_S = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
 
 
@@ -60,6 +61,24 @@ class _RoomsCollector(Collector):
         )
 
 
+class _SfusCollector(Collector):
+    """Counts the SFUs that this process speaks to, when it is asked."""
+
+    def __init__(self, sfus: Callable[[], tuple[int, int]]) -> None:
+        self._sfus = sfus
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        connected, busy = self._sfus()
+        family = GaugeMetricFamily(
+            _PREFIX + "sfus",
+            "SFUs that this process speaks to; a busy one takes no more rooms.",
+            labels=["state"],
+        )
+        family.add_metric(["serving"], connected - busy)
+        family.add_metric(["busy"], busy)
+        yield family
+
+
 class Metrics:
     """All metrics of one process, on a registry of its own."""
 
@@ -75,6 +94,15 @@ class Metrics:
             "effect_failures", "What the SFU or recorder did not do.", "effect"
         )
         self.child_restarts = self._counter("child_restarts", "Children started again.", "program")
+        self.faults = self._counter(
+            "faults", "What kept people from seeing or hearing each other.", "code"
+        )
+        self.quality_score = Histogram(
+            _PREFIX + "quality_score",
+            "Estimated score of a person's connection, 1 to 5, every 30 s.",
+            buckets=_SCORES,
+            registry=self.registry,
+        )
         self.requests = self._counter("requests", "HTTP requests.", "route", "status")
         self.connections = Gauge(
             _PREFIX + "connections", "WebSockets open now.", registry=self.registry
@@ -100,6 +128,10 @@ class Metrics:
     def follow_rooms(self, rooms: Callable[[], Iterable[Room]]) -> None:
         """Count `rooms()` at each scrape."""
         self.registry.register(_RoomsCollector(rooms))
+
+    def follow_sfus(self, sfus: Callable[[], tuple[int, int]]) -> None:
+        """Count at each scrape the SFUs there are and how many of them are busy: `sfus()`."""
+        self.registry.register(_SfusCollector(sfus))
 
     @contextmanager
     def store_operation(self, operation: str) -> Iterator[None]:

@@ -160,6 +160,9 @@ def _values() -> str:
         wire.Media,
         wire.SeatView,
         wire.Seated,
+        wire.SeatStats,
+        wire.Layer,
+        wire.Fault,
     )
     return "\n\n".join(_value(kind) for kind in kinds)
 
@@ -216,6 +219,11 @@ def _limits() -> str:
             f"{limits.CHAT_PER_S:.0f} lines a second, {limits.CHAT_BURST:.0f} at once;"
             f" {conversation.MAX_CHAT_LINE_CHARACTERS:,} characters a line;"
             f" {conversation.MAX_CHAT_BYTES // 1024} KiB of `chat_line` messages a consultation",
+        ),
+        (
+            "`stats`",
+            f"{limits.STATS_PER_S:.0f} a second, {limits.STATS_BURST:.0f} at once;"
+            " more are overlooked",
         ),
         ("malformed messages", f"{limits.MALFORMED_MAX}, then the connection is closed"),
         ("first message", f"within {session.FIRST_MESSAGE_S:.0f} s of opening"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,18 +26,25 @@ from av.frame import Frame
 from av.packet import Packet
 
 from clients.python.address import is_loopback
+from clients.python.backoff import delays_s
 from clients.python.errors import Disconnected, MediaFailed, Refused, SessionOver
 from clients.python.loopback import gather_loopback
 from clients.python.sdp import mark_slides
 from clients.python.seats import OnAudio, OnVideo, Seat
 from clients.python.signalling import Signalling
-from signaling.protocol.messages import MediaConnection, MediaState, Seating, ServerMessage
+from clients.python.statistics import Statistics
+from signaling.protocol.messages import (
+    MediaConnection,
+    MediaState,
+    OfferWanted,
+    Seating,
+    ServerMessage,
+)
 
 #: As many as the server seats (design: more pictures than this are not legible on one screen).
 MAX_SEATS = 16
 CONNECT_TIMEOUT_S = 10.0
-#: A refused or lost offer is made again after this.
-RETRY_DELAY_S = 1.0
+STATISTICS_EVERY_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +52,10 @@ logger = logging.getLogger(__name__)
 class Call:
     """Sends the given tracks and receives on seats. Enter it once the person is admitted.
 
-    It offers again by itself: with more seats when the server wants more (up to `max_seats`), and
-    on a new PeerConnection when the old one failed or the server lost it. It owns the tracks:
+    It offers again by itself: with more seats when the server wants more (up to `max_seats`), when
+    it wants another answer given, and on a new PeerConnection when the old one failed or the server
+    lost it, after growing pauses. Once a second it reports how the connection does. aiortc cannot
+    restart ICE: while the path is gone it waits for it, until it has failed. It owns the tracks:
     leaving the block stops them. `on_audio` and `on_video` get each decoded frame; be brief there.
     """
 
@@ -70,7 +81,9 @@ class Call:
         self._work = asyncio.Event()
         self._state_changed = asyncio.Event()
         self._replace = True
-        self._task: asyncio.Task[None] | None = None
+        self._pauses_s = delays_s(random.SystemRandom())
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._camera_frames = 0
         self._unlisten = session.listen(self._on_message)
         #: What is received, by seat.
         self.seats: list[Seat] = []
@@ -92,7 +105,10 @@ class Call:
                 screen=self._sources["screen"] is not None,
             )
         )
-        self._task = asyncio.create_task(self._keep(), name="call keep")
+        self._tasks = (
+            asyncio.create_task(self._keep(), name="call keep"),
+            asyncio.create_task(self._report(), name="call report"),
+        )
 
     async def __aexit__(
         self,
@@ -105,10 +121,10 @@ class Call:
     async def close(self) -> None:
         """Stop sending and receiving, and stop the tracks that were given."""
         self._unlisten()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = ()
         await self._drop()
         for track in self._sources.values():
             if track is not None:
@@ -138,12 +154,16 @@ class Call:
                 if wanted > self._wanted_seats:
                     self._wanted_seats = wanted
                     self._work.set()
+            case OfferWanted():
+                self._work.set()
             case MediaConnection(state="failed" | "closed" | "renegotiate"):
                 self._replace = True
                 self._work.set()
 
     def _on_state(self) -> None:
         self._state_changed.set()
+        if self.state == "connected":
+            self._pauses_s = delays_s(random.SystemRandom())
         if self.state == "failed":
             self._replace = True
             self._work.set()
@@ -152,15 +172,33 @@ class Call:
         while True:
             await self._work.wait()
             self._work.clear()
+            if self._replace:
+                await asyncio.sleep(next(self._pauses_s))
             try:
                 await self._negotiate()
             except SessionOver:
                 return
             except (Disconnected, Refused, TimeoutError) as error:
-                logger.info("the offer failed, again in %s s: %s", RETRY_DELAY_S, error)
+                logger.info("the offer failed, again after a pause: %s", error)
                 self._replace = True  # the half-made offer cannot be taken back in aiortc
-                await asyncio.sleep(RETRY_DELAY_S)
                 self._work.set()
+
+    async def _report(self) -> None:
+        statistics = Statistics()
+        while self._session.over is None:
+            await asyncio.sleep(STATISTICS_EVERY_S)
+            peer_connection = self._peer_connection
+            if peer_connection is None or self.state != "connected":
+                continue
+            has_camera = self._sources["video"] is not None
+            stats = await statistics.read(
+                peer_connection,
+                self.seats,
+                microphone="on" if self._sources["audio"] is not None else "off",
+                camera="on" if has_camera else "off",
+                camera_frames=self._camera_frames if has_camera else None,
+            )
+            await self._session.tell(stats)
 
     async def _negotiate(self) -> None:
         fresh = self._replace
@@ -191,8 +229,12 @@ class Call:
             if track is not None:
                 if name == "screen":
                     self._screen_index = len(peer_connection.getTransceivers())
-                peer_connection.addTransceiver(_Borrowed(track), direction="sendonly")
+                count = self._count_frame if name == "video" else None
+                peer_connection.addTransceiver(_Borrowed(track, count), direction="sendonly")
         return peer_connection
+
+    def _count_frame(self) -> None:
+        self._camera_frames += 1
 
     def _add_seats(self, peer_connection: RTCPeerConnection) -> None:
         while len(self.seats) < self._wanted_seats:
@@ -228,12 +270,16 @@ class Call:
 class _Borrowed(MediaStreamTrack):
     """A track for one PeerConnection, which stops its tracks: the one behind it goes on."""
 
-    def __init__(self, source: MediaStreamTrack) -> None:
+    def __init__(self, source: MediaStreamTrack, count: Callable[[], None] | None) -> None:
         super().__init__()
         self.kind = source.kind
         self._source = source
+        self._count = count
 
     async def recv(self) -> Frame | Packet[Any]:
         if self.readyState != "live":
             raise MediaStreamError
-        return await self._source.recv()
+        frame = await self._source.recv()
+        if self._count is not None:
+            self._count()
+        return frame

@@ -8,11 +8,17 @@ from signaling.protocol.messages import (
     ChatLine,
     Consultation,
     Ended,
+    Fault,
+    Faults,
     Joined,
+    Layer,
+    Layers,
     MediaConnection,
     Participant,
     ParticipantHidden,
     ParticipantState,
+    Pictures,
+    PictureState,
     Recording,
     Room,
     Seating,
@@ -33,6 +39,11 @@ class RoomCopy:
     seating: Seating | None = None
     speakers: tuple[str, ...] = ()
     media: MediaConnection | None = None
+    #: By source, ``camera`` or ``screen``: which encodings to send.
+    layers: dict[str, tuple[Layer, ...]] = field(default_factory=dict)
+    #: By seat: what becomes of its picture.
+    pictures: tuple[PictureState, ...] = ()
+    faults: tuple[Fault, ...] = ()
     ended: Ended | None = None
 
     @property
@@ -57,6 +68,7 @@ class RoomCopy:
         match message:
             case Joined():
                 self.joined = message
+                self.faults = ()  # told again when there are any
             case Room():
                 self._replace(message)
             case Participant():
@@ -75,6 +87,12 @@ class RoomCopy:
                 self.speakers = message.participants
             case MediaConnection():
                 self.media = message
+            case Layers():
+                self.layers[message.kind] = message.layers
+            case Pictures():
+                self.pictures = message.seats
+            case Faults():
+                self.faults = message.faults
             case Ended():
                 self.ended = message
 
@@ -82,4 +100,6 @@ class RoomCopy:
         self.consultation = room.consultation
         self.participants = {one.id: one for one in room.participants}
         self.chat = list(room.chat)
+        if self.my_state != "admitted":
+            self.faults = ()  # out of the call there are none
         self.recording = room.recording

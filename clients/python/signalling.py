@@ -9,6 +9,7 @@ async with Signalling.connect("https://call.example.vn", token) as session:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import random
@@ -174,6 +175,13 @@ class Signalling:
                 self._waiting.pop(ref, None)
                 if future.done() and not future.cancelled():
                     future.exception()  # seen, also when `send` had already said the same
+
+    async def tell(self, message: ClientMessage) -> None:
+        """Send a message that nothing answers; it is lost when there is no connection now."""
+        if self._socket is None or self._over is not None or not self._connected.is_set():
+            return
+        with contextlib.suppress(ConnectionClosed):
+            await self._socket.send(encode(message))
 
     async def ready(self) -> None:
         """The lobby is done: wait to be admitted, or enter."""

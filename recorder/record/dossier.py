@@ -106,6 +106,50 @@ class TimelineEntry(Row, frozen=True, kw_only=True):
     participant: str = ""
 
 
+class Range(Row, frozen=True, kw_only=True):
+    """Of a value measured once a second: the mean, the least and the most."""
+
+    mean: float
+    least: float
+    most: float
+
+
+class Break(Row, frozen=True, kw_only=True):
+    """A time (None: not over) in which somebody was not seen or heard, or saw or heard nothing.
+
+    `reason`: `microphone_muted`, `microphone_silent`, `camera_muted`, `camera_frozen`,
+    `uplink_blocked`, `downlink_blocked`, `decoder_stalled`, `connection_lost`.
+    """
+
+    reason: str
+    start: float
+    end: float | None = None
+
+
+class Quality(Row, frozen=True, kw_only=True):
+    """How well one participant was connected: `up` is from them to the server, `down` to them.
+
+    Losses and `concealed` (of the sound that they heard, how much was made up) are shares, 0 to 1.
+    `score` is an estimate of 1 to 5 after the E-model (ITU-T G.107). What was never measured is
+    None.
+    """
+
+    participant: str
+    measured_s: int
+    loss_up: Range | None = None
+    loss_down: Range | None = None
+    jitter_up_ms: Range | None = None
+    jitter_down_ms: Range | None = None
+    round_trip_ms: Range | None = None
+    bitrate_up_bps: Range | None = None
+    bitrate_down_bps: Range | None = None
+    freezes: int = 0
+    freeze_s: float = 0.0
+    concealed: float | None = None
+    score: Range | None = None
+    breaks: tuple[Break, ...] = ()
+
+
 class Dossier(Row, frozen=True, kw_only=True):
     """All that signalling knows of one consultation; one of a higher `version` is newer."""
 
@@ -123,3 +167,4 @@ class Dossier(Row, frozen=True, kw_only=True):
     chat: tuple[ChatLine, ...] = ()
     recordings: tuple[RecordingSpan, ...] = ()
     timeline: tuple[TimelineEntry, ...] = ()
+    quality: tuple[Quality, ...] = ()

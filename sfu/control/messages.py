@@ -19,9 +19,13 @@ import msgspec
 from sfu.ids import PeerId, RoomId, SourceId, TapId
 
 SendKind = Literal["audio", "video", "screen"]
-TransportState = Literal["connecting", "connected", "failed", "closed"]
+#: `disconnected`: nothing was heard for 5 s (RFC 7675); it may mend by itself. `failed`: for 15 s.
+TransportState = Literal["connecting", "connected", "disconnected", "failed", "closed"]
+#: Of a seat's picture: sent; not drawn by the viewer; the source sends none; stopped because the
+#: viewer's network carries sound only; stopped because this node is too busy.
+PictureState = Literal["shown", "hidden", "off", "network", "busy"]
 FailureCode = Literal[
-    "bad_message", "bad_offer", "unknown_room", "unknown_peer", "too_many", "internal"
+    "bad_message", "bad_offer", "unknown_room", "unknown_peer", "too_many", "busy", "internal"
 ]
 
 
@@ -39,7 +43,10 @@ class Command(Message, frozen=True, kw_only=True):
 
 
 class OpenRoom(Command, frozen=True, kw_only=True, tag="open_room"):
-    """Make the room when it does not exist, and send this connection its events from now on."""
+    """Make the room when it does not exist, and send this connection its events from now on.
+
+    A node that is too busy refuses to make one: ``busy``.
+    """
 
     room: RoomId
 
@@ -73,12 +80,15 @@ class Negotiate(Command, frozen=True, kw_only=True, tag="negotiate"):
     Answered by `Negotiated`. A `Failure` has code ``bad_offer`` when the SDP cannot be accepted.
     A further offer of the same peer renegotiates, or restarts ICE when its ufrag changed. An
     offer whose fingerprint or a `fresh` flag differs replaces the peer's transport (page refresh).
+    `saver` asks for an answer that makes the client's voice as small as it can be (long frames,
+    no packets in silence): ten minutes of talk in 5 MB both ways.
     """
 
     room: RoomId
     peer: PeerId
     sdp: str
     fresh: bool = False
+    saver: bool = False
 
 
 class View(Command, frozen=True, kw_only=True, tag="view"):
@@ -190,6 +200,8 @@ class TransportRow(Message, frozen=True, kw_only=True):
     sent_bytes: int
     rtp_sent_packets: int
     round_trip_ms: float | None
+    #: What the path to the peer is thought to carry; None before the first feedback.
+    estimate_bps: int | None = None
 
 
 class StreamRow(Message, frozen=True, kw_only=True):
@@ -206,6 +218,8 @@ class StreamRow(Message, frozen=True, kw_only=True):
     key_frames: int
     pli_sent: int
     nack_sent: int
+    rid: str = ""
+    repaired: int = 0
 
 
 class LegRow(Message, frozen=True, kw_only=True):
@@ -219,6 +233,7 @@ class LegRow(Message, frozen=True, kw_only=True):
     bytes: int
     resent: int
     fraction_lost: float
+    rid: str = ""
 
 
 class Failure(Message, frozen=True, kw_only=True, tag="failure"):
@@ -267,6 +282,75 @@ class Speakers(Message, frozen=True, kw_only=True, tag="speakers"):
     peers: tuple[PeerId, ...]
 
 
+class Layers(Message, frozen=True, kw_only=True, tag="layers"):
+    """Which layers of its source a peer should send from now on: those that somebody takes.
+
+    One entry for each encoding, lowest first; a source without simulcast has one, of rid "".
+    """
+
+    room: RoomId
+    peer: PeerId
+    source: SourceId
+    layers: tuple[Layer, ...]
+
+
+class Layer(Message, frozen=True, kw_only=True):
+    """One encoding (RFC 8851) and whether to send it."""
+
+    rid: str
+    active: bool
+
+
+class Pictures(Message, frozen=True, kw_only=True, tag="pictures"):
+    """What becomes of the picture of each of a peer's seats; sent on change."""
+
+    room: RoomId
+    peer: PeerId
+    seats: tuple[PictureState, ...]
+
+
+class OfferWanted(Message, frozen=True, kw_only=True, tag="offer_wanted"):
+    """The peer should offer again, on the same connection: it will get another answer.
+
+    `codec`: somebody in the room cannot decode what it sends.
+    """
+
+    room: RoomId
+    peer: PeerId
+    reason: Literal["codec"]
+
+
+class Flows(Message, frozen=True, kw_only=True, tag="flows"):
+    """What arrived from and went to each connected peer of a room in the last second."""
+
+    room: RoomId
+    peers: tuple[PeerFlow, ...]
+
+
+class PeerFlow(Message, frozen=True, kw_only=True):
+    """One peer's second. `up` is from it, `down` is to it; loss is a fraction, 0 to 1.
+
+    `level` is the loudest audio packet in -dBov (0 loud, 127 digital silence), None without any;
+    `video_frames` and `screen_frames` count pictures (of the busiest layer).
+    `down_acknowledged` says whether the peer has confirmed any of what was sent to it.
+    """
+
+    peer: PeerId
+    round_trip_ms: float | None
+    up_bps: int
+    up_loss: float
+    up_jitter_ms: float
+    audio_packets: int
+    level: int | None
+    video_frames: int
+    screen_frames: int
+    down_bps: int
+    down_packets: int
+    down_loss: float
+    down_acknowledged: bool
+    estimate_bps: int | None
+
+
 class TapEnded(Message, frozen=True, kw_only=True, tag="tap_ended"):
     """The tap stopped without being told to: its buffer overflowed. A recording has a hole."""
 
@@ -281,7 +365,11 @@ class Load(Message, frozen=True, kw_only=True, tag="load"):
     peers: int
     cpu: float
     packets_per_s: float
+    #: Refuses new rooms; those it has go on.
+    busy: bool = False
 
 
 Answers = Reply | Negotiated | Statistics | Failure
-Events = PeerTransport | Seating | Speakers | TapEnded | Load
+Events = (
+    PeerTransport | Seating | Speakers | Layers | Pictures | OfferWanted | Flows | TapEnded | Load
+)

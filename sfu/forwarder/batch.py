@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from sfu.forwarder.contract import Address
 
@@ -17,9 +17,6 @@ _SEGMENT_SIZE = struct.Struct("=H")
 MAX_SEGMENTS = 64
 #: What fits into one UDP datagram over IPv4 or IPv6 before the kernel cuts it.
 MAX_SEGMENTED_BYTES = 65_000
-#: From this many packets to one address on, one segmented send costs less than single ones.
-LEAST_SEGMENTS = 4
-
 #: The kernel or the network card cannot cut datagrams: no use to try again.
 _NO_SEGMENTATION = frozenset(
     {errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
@@ -37,9 +34,21 @@ class Batch:
         self._sendto = udp.sendto
         self._sendmsg = udp.sendmsg
         self._queues: dict[Address, list[bytes]] = {}
+        self._diverted: dict[Address, Callable[[Sequence[bytes]], None]] = {}
         self._segmentation = True
         self.sent_packets = 0
         self.dropped_packets = 0
+
+    def divert(self, address: Address, take: Callable[[Sequence[bytes]], None] | None) -> None:
+        """Give packets for `address` to `take`, in order, instead of sending them; None ends it.
+
+        `take` gets what one burst or one `send` has, and may not raise. What it is given counts
+        as sent. The address must be none that the socket hears from.
+        """
+        if take is None:
+            self._diverted.pop(address, None)
+        else:
+            self._diverted[address] = take
 
     def gather(self, data: bytes, address: Address) -> None:
         """Send with the next `flush`, in order for each address."""
@@ -51,6 +60,12 @@ class Batch:
 
     def send(self, data: bytes, address: Address) -> None:
         """Send now."""
+        if self._diverted:
+            take = self._diverted.get(address)
+            if take is not None:
+                self.sent_packets += 1
+                take((data,))
+                return
         try:
             self._sendto(data, address)
         except OSError:
@@ -64,17 +79,33 @@ class Batch:
         if not queues:
             return
         self._queues = {}
-        send = self.send
+        if self._diverted:
+            self._hand_over(queues)
+        sendto = self._sendto
+        sent = dropped = 0
         for address, queue in queues.items():
-            if len(queue) < LEAST_SEGMENTS or not self._segmentation:
-                for data in queue:
-                    send(data, address)
-            else:
+            if len(queue) > 1:
                 for run in equal_runs(queue):
                     self._send_run(run, address)
+                continue
+            try:
+                sendto(queue[0], address)
+            except OSError:
+                dropped += 1
+            else:
+                sent += 1
+        self.sent_packets += sent
+        self.dropped_packets += dropped
+
+    def _hand_over(self, queues: dict[Address, list[bytes]]) -> None:
+        for address, take in list(self._diverted.items()):
+            queue = queues.pop(address, None)
+            if queue is not None:
+                self.sent_packets += len(queue)
+                take(queue)
 
     def _send_run(self, run: Sequence[bytes], address: Address) -> None:
-        if len(run) >= LEAST_SEGMENTS and self._segmentation:
+        if len(run) > 1 and self._segmentation:
             size = _SEGMENT_SIZE.pack(len(run[0]))
             try:
                 self._sendmsg(run, [(socket.SOL_UDP, UDP_SEGMENT, size)], 0, address)
@@ -91,21 +122,34 @@ class Batch:
                 self.sent_packets += len(run)
                 return
         for data in run:
-            self.send(data, address)
+            try:
+                self._sendto(data, address)
+            except OSError:
+                self.dropped_packets += 1
+            else:
+                self.sent_packets += 1
 
 
-def equal_runs(queue: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+def equal_runs(queue: Sequence[bytes]) -> list[Sequence[bytes]]:
     """Cut into runs for one segmented send each: equal sizes, only the last may be shorter."""
-    first = 0
-    total = 0
+    count = len(queue)
+    sizes = set(map(len, queue))
+    if len(sizes) == 1 and count <= MAX_SEGMENTS and count * min(sizes) <= MAX_SEGMENTED_BYTES:
+        return [queue]  # as the fan-out of one camera is
+    runs: list[Sequence[bytes]] = []
+    first = size = total = 0
+    ended = True
     for at, data in enumerate(queue):
-        size = len(queue[first])
-        ended = at > first and len(queue[at - 1]) < size
-        full = at - first >= MAX_SEGMENTS or total + len(data) > MAX_SEGMENTED_BYTES
-        if at > first and (ended or full or len(data) > size):
-            yield queue[first:at]
+        length = len(data)
+        total += length
+        if ended or length > size or at - first >= MAX_SEGMENTS or total > MAX_SEGMENTED_BYTES:
+            if at > first:
+                runs.append(queue[first:at])
             first = at
-            total = 0
-        total += len(data)
+            size = total = length
+            ended = False
+        elif length < size:
+            ended = True
     if queue:
-        yield queue[first:]
+        runs.append(queue[first:])
+    return runs

@@ -9,9 +9,10 @@ Times are `now_ns`, Unix time in nanoseconds, read once at the edge and passed i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, NewType, Protocol
+from array import array
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, NewType, Protocol
 
 Address = tuple[str, int]
 #: Handles given out by the forwarder; small integers, never used again in one process.
@@ -19,7 +20,7 @@ TransportHandle = NewType("TransportHandle", int)
 StreamHandle = NewType("StreamHandle", int)
 LegHandle = NewType("LegHandle", int)
 
-Codec = Literal["opus", "VP8", "H264"]
+Codec = Literal["opus", "VP8", "H264", "VP9", "AV1"]
 Kind = Literal["audio", "video"]
 
 
@@ -34,9 +35,8 @@ class Cipher(Protocol):
         """Forget what is kept of an incoming SSRC; raises when there is nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One received RTP packet, for bandwidth estimation: drained in batches by the slow path."""
+class Arrival(NamedTuple):
+    """One received RTP packet of a sender without transport-wide sequence numbers, for REMB."""
 
     now_ns: int
     ssrc: int
@@ -46,10 +46,11 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """What comes in: one SSRC of one transport.
+    """What comes in: one SSRC of one transport; each layer of a simulcast camera is one.
 
-    `audio_level_id` and `abs_send_time_id` are the header extension ids that the *sender*
-    negotiated (RFC 8285), 0 when it did not.
+    The `..._id` are the header extension ids that the *sender* negotiated (RFC 8285), 0 when it
+    did not: audio level (RFC 6464), abs-send-time, transport-wide sequence number
+    (draft-holmer-rmcat-transport-wide-cc-extensions-01), AV1 dependency descriptor.
     """
 
     transport: TransportHandle
@@ -60,6 +61,8 @@ class StreamSpec:
     clock_rate: int
     audio_level_id: int = 0
     abs_send_time_id: int = 0
+    transport_cc_id: int = 0
+    dependency_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,12 @@ class LegSpec:
 
     A packet is sent with the payload type of its codec; a stream whose codec is not in
     `payload_types` cannot be selected. `mid` is stamped with `mid_id` (RFC 8843) when `mid_id`
-    is not 0; the audio level of the packet is carried over with `audio_level_id` when not 0.
+    is not 0; the audio level of the packet is carried over with `audio_level_id` when not 0, the
+    AV1 dependency descriptor with `dependency_id`; each packet gets the transport's next sequence
+    number with `transport_cc_id`. With an `rtx_ssrc` packets are repeated as RFC 4588 says, in
+    the payload type that `rtx_payload_types` has for their codec; without one, or for a codec
+    that is not in it, as they were; then a packet that went out with a transport-wide sequence
+    number is not repeated at all, for it cannot have another one in the same packet.
     """
 
     transport: TransportHandle
@@ -78,10 +86,13 @@ class LegSpec:
     mid: str = ""
     mid_id: int = 0
     audio_level_id: int = 0
+    transport_cc_id: int = 0
+    dependency_id: int = 0
+    rtx_ssrc: int = 0
+    rtx_payload_types: dict[Codec, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class StreamCounters:
+class StreamCounters(NamedTuple):
     """Reception of one stream since it was added (RFC 3550 §6.4.1, A.3, A.8)."""
 
     packets: int
@@ -90,20 +101,22 @@ class StreamCounters:
     jitter: int  # in units of the clock rate
     highest_sequence: int  # extended, as in a receiver report
     key_frames: int
+    frames: int  # pictures that ended (marker bit)
     duplicates: int
+    repaired: int  # of those that were missing when the next one came, how many came after all
+    repair_bytes: int  # of payload, in retransmission packets (RFC 4588), probing included
 
 
-@dataclass(frozen=True, slots=True)
-class LegCounters:
+class LegCounters(NamedTuple):
     """What was sent on one leg since it was added."""
 
     packets: int  # without the resent ones
     bytes: int  # of payload, as a sender report counts them
     resent: int
+    resent_bytes: int  # of payload, probing included
 
 
-@dataclass(frozen=True, slots=True)
-class TransportCounters:
+class TransportCounters(NamedTuple):
     """What crossed the wire on one transport since it was added (UDP payload bytes)."""
 
     received_packets: int
@@ -112,6 +125,24 @@ class TransportCounters:
     sent_bytes: int
     rtp_sent_packets: int
     dropped_packets: int  # failed authentication, replayed, malformed, or of no known stream
+    elsewhere_packets: int  # of the received ones, those that came from another address (`hear`)
+
+
+class Sends(Protocol):
+    """What a transport sent with a transport-wide sequence number: the newest `SENDS` packets.
+
+    Sequence numbers count from 0 and are not wrapped here; on the wire they are 16 bit. The
+    packet of sequence `s` is at `s % SENDS` of both arrays, as long as
+    ``next_sequence - SENDS <= s < next_sequence``.
+    """
+
+    next_sequence: int
+    times_ns: array[int]
+    sizes_bytes: array[int]  # of the UDP payload
+
+
+#: A second of 8,000 packets: more than any feedback lets wait.
+SENDS = 8192
 
 
 class Punts(Protocol):
@@ -145,6 +176,12 @@ class Forwarder(Protocol):
         sent, and nothing but STUN is received, until there is one again.
         """
 
+    def hear(self, transport: TransportHandle, address: Address) -> None:
+        """Receive media from this address too, which passed a check: what a peer sends on a path
+        before it nominates it, or sent on the path that it left, is not lost. The newest few are
+        kept.
+        """
+
     def holder(self, address: Address) -> TransportHandle | None:
         """The transport that has this address now."""
 
@@ -158,11 +195,34 @@ class Forwarder(Protocol):
     def add_stream(self, spec: StreamSpec) -> StreamHandle:
         """Raises `ValueError` when the transport has a stream of that SSRC."""
 
+    def add_repair(self, stream: StreamHandle, ssrc: int, payload_type: int) -> None:
+        """The stream's lost packets come again with this SSRC and payload type (RFC 4588 §4).
+
+        Raises `ValueError` when the transport has a stream or a repair of that SSRC.
+        """
+
+    def set_clock(self, stream: StreamHandle, origin: int) -> None:
+        """The stream's RTP timestamp at its sender's NTP time 0, modulo 2^32 (from its reports).
+
+        A leg that switches between two streams of one transport and clock rate whose origins are
+        known goes on exactly in the sender's time; else in the time of arrival.
+        """
+
     def remove_stream(self, stream: StreamHandle) -> None:
-        """Legs that show it fall silent."""
+        """Legs that show it fall silent; its repair goes with it."""
 
     def add_leg(self, spec: LegSpec) -> LegHandle:
         """A leg that shows nothing yet."""
+
+    def add_sink(
+        self, kind: Kind, codecs: Collection[Codec], deliver: Callable[[bytes, int], None]
+    ) -> LegHandle:
+        """A leg without a transport, for a recorder: `deliver(packet, now_ns)` gets each packet.
+
+        It is selected, limited and removed like any leg and its packets are numbered like any
+        leg's, so a switch between layers leaves no mark but the picture's size. Packets carry
+        payload type 96 (Opus: 111) and no extension. `deliver` may not raise.
+        """
 
     def remove_leg(self, leg: LegHandle) -> None: ...
 
@@ -175,21 +235,45 @@ class Forwarder(Protocol):
         gap or a step backwards over every switch, VP8 picture ids and TL0PICIDX too.
         """
 
+    def limit(self, leg: LegHandle, spatial: int, temporal: int) -> None:
+        """The highest layers of the shown stream to forward, from 0; 7 is all there are.
+
+        Temporal layers (VP8, VP9, AV1) and spatial ones (VP9, AV1) above are dropped from the next
+        picture on, without a hole in the sequence. Raised temporal limits take effect where the
+        stream allows to switch up, raised spatial ones at a key frame (the owner asks for it).
+        """
+
     def pause(self, leg: LegHandle, paused: bool) -> None:
         """A paused leg sends nothing; a video leg goes on at the next key frame."""
 
-    def set_tap(self, stream: StreamHandle, tap: Callable[[bytes, int], None] | None) -> None:
-        """Call `tap(packet, now_ns)` with each decrypted RTP packet, in order of arrival."""
-
     def set_discard(self, stream: StreamHandle, discard: bool) -> None:
-        """A discarded stream is counted and goes nowhere: no leg, no tap, no ring."""
+        """A discarded stream is counted and goes nowhere: no leg, no sink, no ring."""
+
+    def release(self, stream: StreamHandle, now_ns: int) -> None:
+        """The stream is silent: keep no packet that is too old to be asked for.
+
+        A ring is written over by what follows; where nothing does, it would be kept for ever.
+        """
 
     # -- repair and reports
-    def resend(self, leg: LegHandle, sequences: Sequence[int]) -> int:
-        """Answer a NACK from the ring with the same outgoing packets; how many were sent."""
+    def resend(self, leg: LegHandle, sequences: Sequence[int], now_ns: int) -> int:
+        """Answer a NACK from the ring; how many packets were sent."""
 
-    def missing(self, stream: StreamHandle, now_ns: int) -> list[int]:
-        """Sequence numbers to ask of the sender now: each at most a few times, then given up."""
+    def probe(self, leg: LegHandle, size_bytes: int, now_ns: int) -> int:
+        """Send about so much more on a leg's RTX SSRC, its newest packets again or else padding.
+
+        Returns the bytes sent, 0 without RTX. A leg that has shown nothing yet sends padding, so
+        that there is a way out where the path was thought too narrow for the first picture.
+        """
+
+    def missing(self, stream: StreamHandle, now_ns: int, round_trip_ns: int) -> list[int]:
+        """Sequence numbers to ask of the sender now: each at most a few times, then given up.
+
+        None is asked for again before the answer to the last time could be here.
+        """
+
+    def holed(self) -> list[StreamHandle]:
+        """The streams for which `missing` may have something to ask, now or later."""
 
     def send_rtcp(self, transport: TransportHandle, packet: bytes) -> None:
         """Encrypt and send a compound RTCP packet."""
@@ -204,8 +288,22 @@ class Forwarder(Protocol):
     def drain_levels(self) -> list[tuple[StreamHandle, int]]:
         """(stream, level in -dBov 0 loud to 127 silent) of audio packets since the last call."""
 
-    def drain_arrivals(self, transport: TransportHandle) -> list[Arrival]:
-        """RTP packets of a transport since the last call; bounded, the oldest are dropped."""
+    def layer_bytes(self, stream: StreamHandle) -> list[int]:
+        """Payload bytes since the stream was added, by `4 * spatial + temporal` layer; 16 long.
+
+        A stream without layers of its own counts all as 0.
+        """
+
+    def sends(self, transport: TransportHandle) -> Sends:
+        """What was sent with transport-wide sequence numbers: a live view, not a copy."""
+
+    def drain_arrivals(self, transport: TransportHandle) -> list[tuple[int, int]]:
+        """(transport-wide sequence number as on the wire, now_ns) since the last call, in order of
+        arrival; bounded, the oldest are dropped. For transport-wide feedback.
+        """
+
+    def drain_send_times(self, transport: TransportHandle) -> list[Arrival]:
+        """The same of senders that have abs-send-time instead, for REMB."""
 
     # -- the path
     def receive(self, data: bytes, address: Address, now_ns: int) -> None:

@@ -1,58 +1,54 @@
-"""The forwarder: tables that the slow path fills, and the path that runs once for each datagram."""
+"""The path that runs once for each datagram."""
 
 from __future__ import annotations
 
 import contextlib
-from collections import deque
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Sequence
 from typing import Protocol
 
 import pylibsrtp
 
+from sfu.forwarder import repair
 from sfu.forwarder.contract import (
+    SENDS,
     Address,
-    Arrival,
-    Cipher,
-    LegCounters,
     LegHandle,
-    LegSpec,
     Punts,
-    StreamCounters,
     StreamHandle,
-    StreamSpec,
-    TransportCounters,
     TransportHandle,
 )
-from sfu.forwarder.tables import Leg, Stream, Transport
-from sfu.rtp import demux
+from sfu.forwarder.switchboard import Switchboard
+from sfu.forwarder.tables import Leg, Repair, Stream, Transport
+from sfu.rtp.demux import Protocol as Wire
 from sfu.rtp.demux import classify
-from sfu.rtp.extensions import position_of
-from sfu.rtp.packet import FIXED_HEADER, payload_bounds
+from sfu.rtp.packet import (
+    EXTENDED_HEADER,
+    EXTENDED_HEADER_BYTES,
+    FIXED_HEADER,
+    USUAL_FIRST_BYTE,
+    payload_bounds,
+)
+from sfu.rtp.rtx import original_sequence, restore
 from sfu.streams.history import StreamPacket
-from sfu.streams.inbound import VIDEO_HISTORY
-
-#: Levels kept between two drains: a second of 80 people who all speak.
-MAX_LEVELS = 4096
-
-#: Packets that a leg may repeat beyond what it has sent: a whole ring, after an outage.
-REPEATS_AHEAD = VIDEO_HISTORY
+from sfu.streams.reception import MAX_DROPOUT
 
 #: SSRCs that a peer may send RTCP from besides those of its streams. A browser has one or two.
 MAX_REPORTERS = 64
+
+#: A key frame the first packet of which comes so many packets late is no place to begin: another
+#: will be asked for. It bounds what one packet makes us send at once.
+MAX_BEHIND = 128
 
 #: What pylibsrtp raises on a packet it refuses: `Error` from libsrtp, `ValueError` for its size.
 #: `RtpFormatError` is a `ValueError` too.
 REFUSED = (pylibsrtp.Error, ValueError)
 
-#: An enumeration's members are slow to reach from its class.
-STUN, DTLS = demux.Protocol.STUN, demux.Protocol.DTLS
-RTP, RTCP = demux.Protocol.RTP, demux.Protocol.RTCP
-
 _LEVEL_MASK = 0x7F
 _LEAST_RTCP_BYTES = 8
+_SENDS_MASK = SENDS - 1
 
 _unpack_header = FIXED_HEADER.unpack_from
+_unpack_extended = EXTENDED_HEADER.unpack_from
 
 
 class Outbox(Protocol):
@@ -68,199 +64,56 @@ class Outbox(Protocol):
         """Send what was gathered."""
 
 
-class Engine:
+class Engine(Switchboard):
     """The `Forwarder` of the contract.
 
     Call `receive` for each datagram of a read burst, then `flush`. `receive` raises nothing for
-    any bytes; what a punt or a tap raises, which is a fault of ours, passes through. Functions
-    that take a handle raise `KeyError` when it is not, or no longer, in the table; removing what
-    is not there is fine.
+    any bytes; what a punt or a sink raises, which is a fault of ours, passes through.
 
     `stray_packets` counts datagrams from addresses of no transport, `refused_packets` those
     that SRTP would not encrypt (repeats that are too old, packets over pylibsrtp's size).
     """
 
     def __init__(self, punts: Punts, outbox: Outbox) -> None:
+        super().__init__()
         self._punts = punts
         self._outbox = outbox
         self._gather = outbox.gather
-        self._handles = count(1)
-        self._transports: dict[TransportHandle, Transport] = {}
-        self._addresses: dict[Address, Transport] = {}
-        self._streams: dict[StreamHandle, Stream] = {}
-        self._legs: dict[LegHandle, Leg] = {}
-        self._levels: deque[tuple[StreamHandle, int]] = deque(maxlen=MAX_LEVELS)
+        self._holed: set[StreamHandle] = set()
         self.stray_packets = 0
         self.refused_packets = 0
 
-    # ------------------------------------------------------------ transports
-
-    def add_transport(self) -> TransportHandle:
-        """A transport without address and keys: nothing goes in or out but punts."""
-        handle = TransportHandle(next(self._handles))
-        self._transports[handle] = Transport(handle)
-        return handle
-
-    def set_address(self, transport: TransportHandle, address: Address | None) -> None:
-        """The nominated remote address, None for none; the newest wins and frees the old one."""
-        row = self._transports[transport]
-        if row.address == address:
-            return
-        if row.address is not None:
-            del self._addresses[row.address]
-        row.address = address
-        if address is not None:
-            loser = self._addresses.get(address)
-            if loser is not None:
-                loser.address = None
-                _settle(loser.legs)
-            self._addresses[address] = row
-        _settle(row.legs)
-
-    def holder(self, address: Address) -> TransportHandle | None:
-        """The transport that has this address now."""
-        row = self._addresses.get(address)
-        return None if row is None else row.handle
-
-    def set_cipher(self, transport: TransportHandle, cipher: Cipher) -> None:
-        """SRTP keys, after the DTLS handshake."""
-        row = self._transports[transport]
-        row.protect = cipher.protect
-        row.protect_rtcp = cipher.protect_rtcp
-        row.unprotect = cipher.unprotect
-        row.unprotect_rtcp = cipher.unprotect_rtcp
-        row.remove_srtp_stream = cipher.remove_stream
-        _settle(row.legs)
-
-    def remove_transport(self, transport: TransportHandle) -> None:
-        """Also removes its streams and legs."""
-        row = self._transports.pop(transport, None)
-        if row is None:
-            return
-        for leg in list(row.legs):
-            self.remove_leg(leg.handle)
-        for stream in list(row.streams.values()):
-            self.remove_stream(stream.handle)
-        if row.address is not None:
-            del self._addresses[row.address]
-
-    # ------------------------------------------------------ streams and legs
-
-    def add_stream(self, spec: StreamSpec) -> StreamHandle:
-        """Raises `ValueError` when the transport has a stream of that SSRC."""
-        transport = self._transports[spec.transport]
-        if spec.ssrc in transport.streams:
-            raise ValueError(f"the transport has a stream of SSRC {spec.ssrc}")
-        handle = StreamHandle(next(self._handles))
-        self._streams[handle] = transport.streams[spec.ssrc] = Stream(handle, spec, transport)
-        transport.publishers.add(spec.ssrc)
-        return handle
-
-    def remove_stream(self, stream: StreamHandle) -> None:
-        """Legs that show it fall silent."""
-        row = self._streams.pop(stream, None)
-        if row is None:
-            return
-        del row.transport.streams[row.spec.ssrc]
-        for leg in list(row.legs):
-            leg.hide()
-        for leg in self._legs.values():
-            if leg.target is row:
-                _select(leg, None)
-
-    def add_leg(self, spec: LegSpec) -> LegHandle:
-        """A leg that shows nothing yet."""
-        transport = self._transports[spec.transport]
-        handle = LegHandle(next(self._handles))
-        leg = self._legs[handle] = Leg(handle, spec, transport)
-        transport.legs.append(leg)
-        return handle
-
-    def remove_leg(self, leg: LegHandle) -> None:
-        """What was sent on it stays in its transport's counters."""
-        row = self._legs.pop(leg, None)
-        if row is not None:
-            _select(row, None)
-            row.transport.legs.remove(row)
-
-    def select(self, leg: LegHandle, stream: StreamHandle | None) -> None:
-        """Show a stream on a leg, or nothing; see the contract for when it takes effect.
-
-        Raises `ValueError` for a stream of another kind or of a codec that the leg cannot send.
-        """
-        row = self._legs[leg]
-        target = None if stream is None else self._streams[stream]
-        if target is not None and (
-            target.spec.kind != row.spec.kind or target.spec.codec not in row.spec.payload_types
-        ):
-            raise ValueError(f"the leg cannot carry {target.spec.kind} in {target.spec.codec}")
-        _select(row, target)
-
-    def pause(self, leg: LegHandle, paused: bool) -> None:
-        """A paused leg sends nothing; a video leg goes on at the next key frame."""
-        row = self._legs[leg]
-        row.paused = paused
-        row.settle()
-
-    def set_tap(self, stream: StreamHandle, tap: Callable[[bytes, int], None] | None) -> None:
-        """Call `tap(packet, now_ns)` with each decrypted RTP packet, in order of arrival."""
-        self._streams[stream].tap = tap
-
-    def set_discard(self, stream: StreamHandle, discard: bool) -> None:
-        """A discarded stream is counted and goes nowhere; legs go on as after a pause."""
-        row = self._streams[stream]
-        row.discard = discard
-        if discard:
-            row.inbound.forget()
-            for leg in list(row.legs):
-                leg.hide()
-                leg.settle()
-
     # ---------------------------------------------------- repair and reports
 
-    def resend(self, leg: LegHandle, sequences: Sequence[int]) -> int:
-        """Answer a NACK from the stream's ring with the same outgoing packets; how many were sent.
-
-        They are sent now, with no flush to wait for. In the long run a leg repeats no more packets
-        than it has sent, so that a receiver that asks without end at most doubles its traffic.
-        """
-        row = self._legs[leg]
-        shown = row.shown
-        if shown is None:
-            return 0
-        sent = 0
-        for sequence in dict.fromkeys(sequences):
-            if row.resent >= row.packets + REPEATS_AHEAD:
-                break
-            sent += self._resend_one(row, shown, sequence)
+    def resend(self, leg: LegHandle, sequences: Sequence[int], now_ns: int) -> int:
+        """Answer a NACK from the ring; how many packets were sent. They are sent now."""
+        sent = repair.resend(self._legs[leg], sequences, now_ns, self._emit)
         if sent:
             self._outbox.flush()
         return sent
 
-    def _resend_one(self, leg: Leg, stream: Stream, sequence: int) -> bool:
-        transport = leg.transport
-        protect, address = transport.protect, transport.address
-        index = leg.rewriter.index_of(sequence)
-        slot = None if index is None else stream.inbound.history.find(index)
-        data = None if slot is None else leg.rewriter.write(slot)
-        if data is None or protect is None or address is None:
-            return False
-        try:
-            sealed = protect(data)
-        except REFUSED:
-            self.refused_packets += 1
-            return False
-        leg.resent += 1
-        transport.rtp_sent_packets += 1
-        transport.sent_bytes += len(sealed)
-        self._gather(sealed, address)
-        return True
+    def probe(self, leg: LegHandle, size_bytes: int, now_ns: int) -> int:
+        """Send about so much more on a leg's RTX SSRC, now; the bytes sent."""
+        sent_bytes = repair.probe(self._legs[leg], size_bytes, now_ns, self._emit)
+        if sent_bytes:
+            self._outbox.flush()
+        return sent_bytes
 
-    def missing(self, stream: StreamHandle, now_ns: int) -> list[int]:
-        """Sequence numbers to ask of the sender now: each at most a few times, then given up."""
-        inbound = self._streams[stream].inbound
-        due = inbound.missing.due(inbound.reception.highest, now_ns)
+    def missing(self, stream: StreamHandle, now_ns: int, round_trip_ns: int) -> list[int]:
+        """Sequence numbers to ask of the sender now; `round_trip_ns` is 0 when it is unknown."""
+        due = self._streams[stream].inbound.missing.due(now_ns, round_trip_ns)
         return [index & 0xFFFF for index in due]
+
+    def holed(self) -> list[StreamHandle]:
+        """The streams for which `missing` may have something to ask, now or later."""
+        if self._holed:
+            streams = self._streams
+            self._holed = {
+                handle
+                for handle in self._holed
+                if handle in streams and streams[handle].inbound.missing
+            }
+        return list(self._holed)
 
     def send_rtcp(self, transport: TransportHandle, packet: bytes) -> None:
         """Encrypt and send a compound RTCP packet, now; not sent when there is no way to send."""
@@ -276,59 +129,43 @@ class Engine:
         row.sent_bytes += len(sealed)
         self._outbox.send(sealed, row.address)
 
-    def leg_time(self, leg: LegHandle, rtp_time: int) -> int | None:
-        """The outgoing RTP timestamp of the shown stream's `rtp_time`, None while it shows none."""
-        row = self._legs[leg]
-        return None if row.shown is None else row.rewriter.time_of(rtp_time)
-
-    # --------------------------------------------------- reading, in batches
-
-    def stream_counters(self, stream: StreamHandle) -> StreamCounters:
-        """Reception since the stream was added."""
-        return self._streams[stream].counters()
-
-    def leg_counters(self, leg: LegHandle) -> LegCounters:
-        """What was sent on a leg since it was added."""
-        return self._legs[leg].counters()
-
-    def transport_counters(self, transport: TransportHandle) -> TransportCounters:
-        """What crossed the wire on a transport since it was added."""
-        return self._transports[transport].counters()
-
-    def drain_levels(self) -> list[tuple[StreamHandle, int]]:
-        """(stream, level in -dBov 0 loud to 127 silent) of audio packets since the last call."""
-        levels = list(self._levels)
-        self._levels.clear()
-        return levels
-
-    def drain_arrivals(self, transport: TransportHandle) -> list[Arrival]:
-        """RTP packets of a transport since the last call; bounded, the oldest are dropped."""
-        arrivals = self._transports[transport].arrivals
-        drained = [Arrival(*arrival) for arrival in arrivals]
-        arrivals.clear()
-        return drained
-
     # -------------------------------------------------------------- the path
 
     def receive(self, data: bytes, address: Address, now_ns: int) -> None:
         """One datagram from the wire."""
         transport = self._addresses.get(address)
         if transport is not None:
+            size_bytes = len(data)
             transport.received_packets += 1
-            transport.received_bytes += len(data)
+            transport.received_bytes += size_bytes
+            # `classify` finds the same; nearly every datagram is RTP, and this is told at once.
+            if size_bytes > 1 and data[0] & 0xC0 == 0x80 and data[1] & 0x60 != 0x40:
+                self._receive_rtp(transport, data, now_ns)
+                return
+        else:
+            transport = self._found_elsewhere(data, address)
         protocol = classify(data)
-        if protocol is STUN:
+        if protocol is Wire.STUN:
             self._punts.on_stun(data, address, now_ns)
         elif transport is None:
             self.stray_packets += 1
-        elif protocol is RTP:
+        elif protocol is Wire.RTP:
             self._receive_rtp(transport, data, now_ns)
-        elif protocol is RTCP:
+        elif protocol is Wire.RTCP:
             self._receive_rtcp(transport, data, now_ns)
-        elif protocol is DTLS:
+        elif protocol is Wire.DTLS and transport.address == address:
+            # What is answered goes to the nominated address: elsewhere the answer would be lost.
             self._punts.on_dtls(transport.handle, data)
         else:
             transport.dropped_packets += 1
+
+    def _found_elsewhere(self, data: bytes, address: Address) -> Transport | None:
+        transport = self._elsewhere.get(address)
+        if transport is not None:
+            transport.elsewhere_packets += 1
+            transport.received_packets += 1
+            transport.received_bytes += len(data)
+        return transport
 
     def flush(self) -> None:
         """End of a read burst: send what was gathered for each address."""
@@ -362,25 +199,32 @@ class Engine:
             return
         try:
             packet = unprotect(data)
-            start, end = payload_bounds(packet)
+            end = len(packet)
+            first = 0
+            if end >= EXTENDED_HEADER_BYTES:
+                first, second, sequence, timestamp, ssrc, words = _unpack_extended(packet)
+                start = EXTENDED_HEADER_BYTES + 4 * words
+            if first != USUAL_FIRST_BYTE or start > end:
+                start, end = payload_bounds(packet)
+                _, second, sequence, timestamp, ssrc = _unpack_header(packet)
         except REFUSED:
             transport.dropped_packets += 1
             return
-        _, second, sequence, timestamp, ssrc = _unpack_header(packet)
         stream = transport.streams.get(ssrc)
         if stream is None:
-            if self._punts.on_unknown_ssrc(transport.handle, packet, now_ns):
-                stream = transport.streams.get(ssrc)
+            stream = self._find(transport, ssrc, packet, now_ns)
             if stream is None:
-                _refuse(transport, ssrc)
+                again = transport.repairs.get(ssrc)
+                if again is not None:
+                    self._receive_repair(again, packet, start, end, now_ns)
                 return
-        send_time = None
-        wanted = stream.spec.abs_send_time_id
-        if wanted:
-            position = position_of(packet, wanted, 3, start)
-            if position:
-                send_time = int.from_bytes(packet[position : position + 3], "big")
-        transport.arrivals.append((now_ns, ssrc, len(data), send_time))
+        element = stream.transport_cc
+        if element is not None:
+            at = element.position(packet, start)
+            if at:
+                transport.arrivals.append((packet[at] << 8 | packet[at + 1], now_ns))
+        else:
+            _note_send_time(stream, packet, start, len(data), now_ns)
         if stream.discard:
             stream.inbound.count(sequence, timestamp, end - start, now_ns)
             return
@@ -388,52 +232,188 @@ class Engine:
         if slot is None:
             transport.dropped_packets += 1
             return
-        self._forward(stream, slot, packet, now_ns)
+        self._forward(stream, slot, now_ns)
 
-    def _forward(self, stream: Stream, slot: StreamPacket, packet: bytes, now_ns: int) -> None:
-        began = stream.waiting and self._begin(stream, slot)
+    def _find(self, transport: Transport, ssrc: int, packet: bytes, now_ns: int) -> Stream | None:
+        """The stream of an SSRC that had none a moment ago; None for a repair's."""
+        if ssrc not in transport.repairs and not self._punts.on_unknown_ssrc(
+            transport.handle, packet, now_ns
+        ):
+            _refuse(transport, ssrc)
+            return None
+        stream = transport.streams.get(ssrc)
+        if stream is None and ssrc not in transport.repairs:
+            _refuse(transport, ssrc)
+        return stream
+
+    def _receive_repair(
+        self, again: Repair, packet: bytes, start: int, end: int, now_ns: int
+    ) -> None:
+        stream = again.stream
+        if again.transport_cc is not None:
+            at = again.transport_cc.position(packet, start)
+            if at:
+                stream.transport.arrivals.append((packet[at] << 8 | packet[at + 1], now_ns))
+        again.payload_bytes += end - start
+        if stream.discard or packet[1] & 0x7F != again.payload_type:
+            return
+        try:
+            if original_sequence(packet, start, end) < 0:
+                return
+        except ValueError:
+            stream.transport.dropped_packets += 1
+            return
+        spec = stream.spec
+        original = restore(packet[:end], start, spec.ssrc, spec.payload_type)
+        _, second, sequence, timestamp, _ = _unpack_header(original)
+        slot = stream.inbound.take(
+            original, second, sequence, timestamp, start, len(original), now_ns
+        )
+        if slot is not None:
+            self._forward(stream, slot, now_ns)
+
+    def _forward(self, stream: Stream, slot: StreamPacket, now_ns: int) -> None:
+        step = stream.inbound.step
         if slot.level >= 0:
             self._levels.append((stream.handle, slot.level & _LEVEL_MASK))
-        if slot.payload:
-            self._send_to_legs(stream.legs, slot)
+        if step == 1 and slot.payload and not stream.waiting and not stream.filtered:
+            self._send_to_legs(stream.legs, slot, now_ns)
+            return
+        if step > 1:
+            self._holed.add(stream.handle)
+        if step > MAX_DROPOUT:
+            for leg in [*stream.legs, *stream.filtered]:
+                leg.rewriter.leap(step, slot.index)
+        begun = self._begin(stream, slot) if stream.waiting else None
+        if step <= 0:
+            self._send_late(stream, slot, now_ns)
+            if begun:
+                self._catch_up(stream, begun, slot.index, now_ns)
+        elif slot.payload:
+            self._send_to_legs(stream.legs, slot, now_ns)
+            if stream.filtered:
+                for leg in tuple(stream.filtered):
+                    self._offer(leg, stream, slot, step, now_ns)
         else:
-            late = [leg for leg in stream.legs if not leg.rewriter.skip(slot.index)]
-            self._send_to_legs(late, slot)
-        if stream.tap is not None:
-            stream.tap(packet, now_ns)
-        if began and stream.spec.kind == "video":
+            for leg in [*stream.legs, *stream.filtered]:
+                leg.rewriter.skip(slot.index)
+        if begun and stream.spec.kind == "video":
             self._punts.on_key_frame(stream.handle)
 
-    def _begin(self, stream: Stream, slot: StreamPacket) -> bool:
-        if not slot.payload or (stream.spec.kind == "video" and not stream.inbound.key_frame):
-            return False
-        spec = stream.spec
-        for leg in stream.waiting:
-            leg.hide()
-            leg.rewriter.start(slot, leg.spec.payload_types[spec.codec], spec.clock_rate)
-            leg.shown = stream
-            stream.legs.append(leg)
+    def _begin(self, stream: Stream, slot: StreamPacket) -> list[Leg]:
+        inbound = stream.inbound
+        if not slot.payload or inbound.step < -MAX_BEHIND:
+            return []
+        if inbound.newest().index != inbound.reception.highest:
+            # Newer ones were counted while they were discarded: numbers go on from the newest.
+            return []
+        if stream.spec.kind == "video" and not inbound.key_frame:
+            return []
+        begun = list(stream.waiting)
         stream.waiting.clear()
-        return True
+        for leg in begun:
+            leg.show(stream, slot)
+        return begun
 
-    def _send_to_legs(self, legs: list[Leg], slot: StreamPacket) -> None:
+    def _send_to_legs(self, legs: list[Leg], slot: StreamPacket, now_ns: int) -> None:
         gather = self._gather
         size_bytes = len(slot.payload)
         for leg in legs:
-            data = leg.write(slot)
-            if data is None:
-                continue
             transport = leg.transport
+            sends = transport.sends
+            stamp = sends.next_sequence
             try:
-                sealed = transport.protect(data)  # type: ignore[misc]  # a leg that shows is ready
+                sealed = transport.protect(leg.write(slot, stamp & 0xFFFF, 0))  # type: ignore[misc]  # a leg that shows is ready
             except REFUSED:
                 self.refused_packets += 1
                 continue
+            wire_bytes = len(sealed)
+            if leg.stamped:
+                at = stamp & _SENDS_MASK
+                sends.times_ns[at] = now_ns
+                sends.sizes_bytes[at] = wire_bytes
+                sends.next_sequence = stamp + 1
             leg.packets += 1
             leg.payload_bytes += size_bytes
-            transport.rtp_sent_packets += 1
-            transport.sent_bytes += len(sealed)
+            transport.sent_bytes += wire_bytes
             gather(sealed, transport.address)  # type: ignore[arg-type]  # likewise
+
+    def _offer(self, leg: Leg, stream: Stream, slot: StreamPacket, step: int, now_ns: int) -> None:
+        """The newest packet, to a leg that may not want it."""
+        if leg.shown is not stream:
+            return  # what was delivered to another sink has changed the tables
+        limits = leg.filter
+        if not slot.payload:
+            leg.rewriter.skip(slot.index)
+        elif limits.admits(slot):
+            limits.forwards()
+            mark = limits.mark(slot) if slot.ends else 0
+            self._deliver(leg, leg.write(slot, _stamp(leg), mark), len(slot.payload), now_ns)
+            if limits.is_open and leg.deliver is None:
+                leg.take_place()
+        else:
+            leg.rewriter.drop(slot, limits.drops(slot, step))
+
+    def _send_late(self, stream: Stream, slot: StreamPacket, now_ns: int) -> None:
+        """A packet that fills a hole, wherever there is one for it."""
+        for leg in [*stream.legs, *stream.filtered]:
+            if leg.shown is not stream or not leg.filter.admits_late(slot):
+                continue
+            if leg.deliver is not None and not slot.payload:
+                continue
+            data = leg.rewriter.write_late(slot, _stamp(leg), leg.filter.mark(slot))
+            if data is not None:
+                self._deliver(leg, data, len(slot.payload), now_ns)
+
+    def _catch_up(self, stream: Stream, legs: list[Leg], index: int, now_ns: int) -> None:
+        """A key frame's first packet came last: the rest of it is in the ring."""
+        find = stream.inbound.history.find
+        for leg in legs:
+            before = index
+            for later in range(index + 1, stream.inbound.reception.highest + 1):
+                slot = find(later, now_ns)
+                if slot is not None:
+                    self._offer(leg, stream, slot, later - before, now_ns)
+                    before = later
+
+    def _deliver(self, leg: Leg, data: bytes, payload_bytes: int, now_ns: int) -> None:
+        if leg.deliver is not None:
+            leg.deliver(data, now_ns)
+        elif not self._emit(leg, data, now_ns):
+            return
+        leg.packets += 1
+        leg.payload_bytes += payload_bytes
+
+    def _emit(self, leg: Leg, data: bytes, now_ns: int) -> int:
+        """Encrypt, note and gather a packet; its size on the wire, 0 when that is not possible."""
+        transport = leg.transport
+        if transport.protect is None or transport.address is None:
+            return 0
+        try:
+            sealed = transport.protect(data)
+        except REFUSED:
+            self.refused_packets += 1
+            return 0
+        if leg.stamped:
+            transport.sends.note(now_ns, len(sealed))
+        transport.sent_bytes += len(sealed)
+        self._gather(sealed, transport.address)
+        return len(sealed)
+
+
+def _stamp(leg: Leg) -> int:
+    return leg.transport.sends.next_sequence & 0xFFFF
+
+
+def _note_send_time(
+    stream: Stream, packet: bytes, start: int, size_bytes: int, now_ns: int
+) -> None:
+    send_time = None
+    if stream.send_time is not None:
+        at = stream.send_time.position(packet, start)
+        if at:
+            send_time = int.from_bytes(packet[at : at + 3], "big")
+    stream.transport.send_times.append((now_ns, stream.spec.ssrc, size_bytes, send_time))
 
 
 def _refuse(transport: Transport, ssrc: int) -> None:
@@ -447,15 +427,3 @@ def _refuse(transport: Transport, ssrc: int) -> None:
         return
     with contextlib.suppress(pylibsrtp.Error):
         remove(ssrc)
-
-
-def _settle(legs: list[Leg]) -> None:
-    for leg in legs:
-        leg.settle()
-
-
-def _select(leg: Leg, target: Stream | None) -> None:
-    if leg.target is not None and leg in leg.target.waiting:
-        leg.target.waiting.remove(leg)
-    leg.target = target
-    leg.settle()

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 
 from sfu.forwarder.contract import Forwarder
 from sfu.router.peer import Connection
-from sfu.router.publisher import Stream
-from sfu.router.reports import round_trip_ms, take_sender_report
+from sfu.router.reports import clock_origin, round_trip_ms, take_sender_report
+from sfu.router.stream import Stream
 from sfu.rtp.rtcp import (
     FullIntraRequest,
     Goodbye,
     Nack,
     PictureLossIndication,
     ReceiverReport,
+    Remb,
     ReportBlock,
     RtcpFormatError,
     SenderReport,
+    TransportFeedback,
     parse_compound,
 )
 
@@ -27,13 +29,17 @@ class FeedbackCounters:
     """RTCP since the start, of all peers."""
 
     malformed: int = 0
+    too_many: int = 0
     nack_received: int = 0
     nack_sent: int = 0
     pli_received: int = 0
     pli_sent: int = 0
+    transport_wide_received: int = 0
+    transport_wide_sent: int = 0
+    remb_received: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FeedbackActions:
     """What feedback leads to outside of its own connection."""
 
@@ -51,63 +57,87 @@ def take_feedback(
     now_ns: int,
 ) -> None:
     """Act on one decrypted compound packet of a peer; what it may not say is passed over."""
+    if not connection.rtcp.take(1, now_ns):
+        counters.too_many += 1
+        return
     try:
         packets = parse_compound(packet)
     except RtcpFormatError:
         counters.malformed += 1
         return
+    pictures: set[int] = set()
     for item in packets:
         match item:
             case SenderReport():
-                _sender_report(connection, item, actions, now_ns)
+                _sender_report(connection, item, forwarder, actions, now_ns)
                 _report_blocks(connection, item.reports, now_ns)
             case ReceiverReport():
                 _report_blocks(connection, item.reports, now_ns)
+            case TransportFeedback():
+                counters.transport_wide_received += 1
+                connection.downlink.feedback(item, now_ns)
+            case Remb():
+                counters.remb_received += 1
+                connection.downlink.receiver_limit(item.bitrate_bps, now_ns)
             case Nack():
                 counters.nack_received += 1
                 _resend(connection, item, forwarder, now_ns)
             case PictureLossIndication():
                 counters.pli_received += 1
-                _key_frame(connection, item.media_ssrc, actions)
+                pictures.add(item.media_ssrc)
             case FullIntraRequest():
                 counters.pli_received += 1
-                for ssrc, _ in item.entries:
-                    _key_frame(connection, ssrc, actions)
+                pictures.update(ssrc for ssrc, _ in item.entries)
             case Goodbye():
                 for ssrc in item.ssrcs:
                     stream = connection.publisher.by_ssrc(ssrc)
                     if stream is not None:
                         actions.gone(stream)
+    for ssrc in pictures:
+        _key_frame(connection, ssrc, actions)
 
 
 def _sender_report(
-    connection: Connection, report: SenderReport, actions: FeedbackActions, now_ns: int
+    connection: Connection,
+    report: SenderReport,
+    forwarder: Forwarder,
+    actions: FeedbackActions,
+    now_ns: int,
 ) -> None:
     stream = connection.publisher.by_ssrc(report.ssrc)
     if stream is not None:
         take_sender_report(connection, stream, report, now_ns)
+        forwarder.set_clock(stream.handle, clock_origin(report, stream.format.clock_rate))
         actions.reported(stream, report)
 
 
 def _report_blocks(connection: Connection, blocks: tuple[ReportBlock, ...], now_ns: int) -> None:
+    worst: float | None = None
     for block in blocks:
         leg = connection.subscriber.leg(block.ssrc)
         if leg is None:
             continue
         leg.fraction_lost = block.fraction_lost / 256
+        worst = max(worst or 0.0, leg.fraction_lost)
         trip = round_trip_ms(block, now_ns)
         if trip is not None:
             connection.round_trip_ms = trip
+    if worst is not None:
+        connection.downlink.loss_report(worst, now_ns)
 
 
 def _resend(connection: Connection, nack: Nack, forwarder: Forwarder, now_ns: int) -> None:
     leg = connection.subscriber.leg(nack.media_ssrc)
     if leg is not None and leg.handle is not None:
         allowed = connection.resends.take(len(nack.sequences), now_ns)
-        forwarder.resend(leg.handle, nack.sequences[:allowed])
+        forwarder.resend(leg.handle, nack.sequences[:allowed], now_ns)
 
 
 def _key_frame(connection: Connection, ssrc: int, actions: FeedbackActions) -> None:
     leg = connection.subscriber.leg(ssrc)
-    if leg is not None and leg.stream is not None and leg.kind == "video":
-        actions.need_key_frame(leg.stream)
+    if leg is None or leg.kind != "video" or leg.paused:
+        return
+    # What the receiver cannot decode is what it is shown, not what is to come.
+    stream = leg.shown or leg.stream
+    if stream is not None:
+        actions.need_key_frame(stream)

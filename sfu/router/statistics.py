@@ -33,6 +33,7 @@ def _transport(peer: PeerId, connection: Connection, forwarder: Forwarder) -> Tr
         sent_bytes=counters.sent_bytes,
         rtp_sent_packets=counters.rtp_sent_packets,
         round_trip_ms=connection.round_trip_ms,
+        estimate_bps=connection.downlink.estimate_bps,
     )
 
 
@@ -51,6 +52,8 @@ def _streams(peer: PeerId, connection: Connection, forwarder: Forwarder) -> Iter
             key_frames=counters.key_frames,
             pli_sent=stream.pli_sent,
             nack_sent=stream.nack_sent,
+            rid=stream.rid,
+            repaired=counters.repaired,
         )
 
 
@@ -68,4 +71,5 @@ def _legs(peer: PeerId, connection: Connection, forwarder: Forwarder) -> Iterato
             bytes=counters.bytes,
             resent=counters.resent,
             fraction_lost=leg.fraction_lost,
+            rid=leg.shown.rid if leg.shown is not None else "",
         )

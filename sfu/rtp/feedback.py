@@ -16,10 +16,10 @@ REMB_NAME = b"REMB"
 _REMB_MANTISSA_BITS = 18
 
 
-class TransportFeedback(enum.IntEnum):
-    """Formats of transport layer feedback (RFC 4585 §6.2)."""
-
-    NACK = 1
+#: Format of transport layer feedback (RFC 4585 §6.2.1).
+GENERIC_NACK = 1
+#: Numbers that one datagram may ask for: browsers give up on a stream before they miss more.
+MAX_NACK_SEQUENCES = 1024
 
 
 class PayloadFeedback(enum.IntEnum):
@@ -40,12 +40,14 @@ class Nack:
 
     @classmethod
     def parse(cls, body: bytes) -> Nack:
-        """Read the body of a NACK. Raises `RtcpFormatError`."""
+        """Read the body of a NACK. Raises `RtcpFormatError`, also for one that asks too much."""
         sender, media = _parse_feedback(body)
         if len(body) % _NACK_ITEM.size:
             raise RtcpFormatError("an item of a NACK is cut short")
         sequences: list[int] = []
         for first, mask in _NACK_ITEM.iter_unpack(body[_FEEDBACK.size :]):
+            if len(sequences) >= MAX_NACK_SEQUENCES:
+                raise RtcpFormatError("a NACK asks for too many packets")
             sequences.append(first)
             sequences.extend(first + 1 + i & 0xFFFF for i in range(16) if mask >> i & 1)
         return cls(sender, media, tuple(sequences))
@@ -53,7 +55,7 @@ class Nack:
     def __bytes__(self) -> bytes:
         items = b"".join(_NACK_ITEM.pack(first, mask) for first, mask in self._items())
         body = _FEEDBACK.pack(self.sender_ssrc, self.media_ssrc) + items
-        return build_packet(PacketType.TRANSPORT_FEEDBACK, TransportFeedback.NACK, body)
+        return build_packet(PacketType.TRANSPORT_FEEDBACK, GENERIC_NACK, body)
 
     def _items(self) -> list[tuple[int, int]]:
         items: list[tuple[int, int]] = []

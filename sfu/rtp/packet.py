@@ -8,6 +8,11 @@ from dataclasses import dataclass
 #: First two bytes, sequence number, timestamp, SSRC.
 FIXED_HEADER = struct.Struct("!BBHII")
 FIXED_HEADER_BYTES = FIXED_HEADER.size
+#: The same, and how many words the extension has in a packet without CSRCs.
+EXTENDED_HEADER = struct.Struct("!BBHII2xH")
+EXTENDED_HEADER_BYTES = EXTENDED_HEADER.size
+#: The first byte of what browsers send, all but padding: an extension, no CSRC, no padding.
+USUAL_FIRST_BYTE = 0x90
 
 VERSION_BITS = 0x80
 PADDING_BIT = 0x20
@@ -98,8 +103,8 @@ def header_length(data: bytes) -> int:
 
 def payload_bounds(data: bytes) -> tuple[int, int]:
     """Where the payload starts and ends, padding left out. Raises `RtpFormatError`."""
-    start = header_length(data)
     end = len(data)
+    start = header_length(data)
     if data[0] & PADDING_BIT:
         padding = data[-1]
         # RFC 3550 §5.1: the count includes itself, so it is at least 1.

@@ -5,6 +5,7 @@ All functions take a whole packet and where its payload starts and ends, so that
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
 _VP8_EXTENDED = 0x80
@@ -12,15 +13,25 @@ _VP8_START = 0x10
 _VP8_PARTITION = 0x07
 _VP8_HAS_PICTURE_ID = 0x80
 _VP8_HAS_TL0 = 0x40
+_VP8_HAS_TID = 0x20
 _VP8_HAS_TID_OR_KEY = 0x30
+VP8_LAYER_SYNC = 0x20
+VP8_TID_SHIFT = 6
 _VP8_LONG_PICTURE_ID = 0x80
 #: RFC 6386 §9.1: the lowest bit of a frame's first byte is 0 in a key frame.
-_VP8_INTER_FRAME = 0x01
+VP8_INTER_FRAME = 0x01
 
 PICTURE_ID_BITS = 15
 PICTURE_ID_MASK = 0x7FFF
 #: The M bit of a 15 bit picture id, in the 16 bits that carry it.
 PICTURE_ID_LONG = 0x8000
+
+#: What browsers send as a rule: X, I, L and T are set and the picture id is long; K may be.
+#: `unpack_vp8` gives lead, picture id with its M bit, TL0PICIDX, layer byte, frame's first byte.
+VP8_USUAL_LEAD = 0x80E0
+unpack_vp8 = struct.Struct("!HHBBB").unpack_from
+#: Where `Vp8Descriptor.rest` is then, and where the frame begins.
+VP8_USUAL_REST, VP8_USUAL_BYTES = 5, 6
 
 _H264_TYPE = 0x1F
 _H264_IDR = 5
@@ -40,6 +51,8 @@ class Vp8Descriptor(NamedTuple):
     `lead` is its first byte and, below, the extension flags; `picture_id` has `picture_id_bits`
     (7 or 15); either is -1 when absent, as `tl0` is. `rest` is the position of the first byte that
     is the same whatever the picture id and TL0PICIDX: those two and `lead` stand before it.
+    `temporal` is the temporal layer from 0, `layer_sync` is true where a receiver of the lower
+    layers may begin to take this one; a stream that names no layers has all in layer 0.
     """
 
     lead: int
@@ -48,6 +61,8 @@ class Vp8Descriptor(NamedTuple):
     tl0: int
     rest: int
     key_frame: bool
+    temporal: int = 0
+    layer_sync: bool = False
 
 
 def parse_vp8(packet: bytes, start: int, end: int) -> Vp8Descriptor:
@@ -76,8 +91,17 @@ def parse_vp8(packet: bytes, start: int, end: int) -> Vp8Descriptor:
                 tl0 = packet[rest]
                 rest += 1
             size_end = rest + 1 if flags & _VP8_HAS_TID_OR_KEY else rest
-            key_frame = _vp8_starts_key_frame(packet, first, size_end)
-            found = Vp8Descriptor(first << 8 | flags, picture_id, bits, tl0, rest, key_frame)
+            layer = packet[rest] if flags & _VP8_HAS_TID else 0
+            found = Vp8Descriptor(
+                first << 8 | flags,
+                picture_id,
+                bits,
+                tl0,
+                rest,
+                _vp8_starts_key_frame(packet, first, size_end),
+                layer >> VP8_TID_SHIFT,
+                layer & VP8_LAYER_SYNC != 0,
+            )
     except IndexError:
         raise PayloadFormatError("a VP8 payload is cut short") from None
     if size_end >= end:
@@ -87,7 +111,7 @@ def parse_vp8(packet: bytes, start: int, end: int) -> Vp8Descriptor:
 
 def _vp8_starts_key_frame(packet: bytes, first: int, frame: int) -> bool:
     starts = first & (_VP8_START | _VP8_PARTITION) == _VP8_START
-    return starts and not packet[frame] & _VP8_INTER_FRAME
+    return starts and not packet[frame] & VP8_INTER_FRAME
 
 
 def build_vp8(lead: int, picture_id: int, tl0: int) -> bytes:

@@ -1,4 +1,5 @@
-"""RTCP packets, both ways: RFC 3550 §6, feedback RFC 4585 §6, FIR RFC 5104 §4.3.1, and REMB.
+"""RTCP packets, both ways: RFC 3550 §6, feedback RFC 4585 §6, FIR RFC 5104 §4.3.1, REMB, and
+transport-wide feedback.
 
 Each class reads its own body with `parse` and writes the whole packet, header included, with
 `bytes()`. SSRCs, counters and timestamps are plain integers in network units. All names are
@@ -8,17 +9,18 @@ imported from here.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sfu.rtp.feedback import (
+    GENERIC_NACK,
+    MAX_NACK_SEQUENCES,
     REMB_NAME,
     FullIntraRequest,
     Nack,
     PayloadFeedback,
     PictureLossIndication,
     Remb,
-    TransportFeedback,
 )
 from sfu.rtp.reports import ReceiverReport, ReportBlock, SenderReport, middle_32, ntp_time
 from sfu.rtp.rtcp_header import (
@@ -31,6 +33,7 @@ from sfu.rtp.rtcp_header import (
     build_packet,
     checked_count,
 )
+from sfu.rtp.transport_cc import TRANSPORT_WIDE, TransportFeedback
 
 __all__ = [
     "FullIntraRequest",
@@ -44,6 +47,7 @@ __all__ = [
     "RtcpPacket",
     "SenderReport",
     "SourceDescription",
+    "TransportFeedback",
     "Unknown",
     "compound",
     "middle_32",
@@ -160,6 +164,7 @@ RtcpPacket = (
     | PictureLossIndication
     | FullIntraRequest
     | Remb
+    | TransportFeedback
     | Unknown
 )
 
@@ -168,9 +173,11 @@ def parse_compound(data: bytes) -> list[RtcpPacket]:
     """Read a compound packet, or a reduced-size one (RFC 5506), already decrypted.
 
     Packets of types that are not read come out as `Unknown`. Raises `RtcpFormatError` when any
-    packet is cut short or inconsistent: then none is believed.
+    packet is cut short or inconsistent, or all together ask for more than `MAX_NACK_SEQUENCES`:
+    then none is believed.
     """
     packets: list[RtcpPacket] = []
+    asked = 0
     position = 0
     while position < len(data):
         if len(data) - position < HEADER.size:
@@ -183,8 +190,17 @@ def parse_compound(data: bytes) -> list[RtcpPacket]:
             raise RtcpFormatError("an RTCP packet is longer than its datagram")
         body = data[position + HEADER.size : end]
         if first & PADDING_BIT:
-            body = _without_padding(body, last=end == len(data))
-        packets.append(_parse_packet(packet_type, first & COUNT_MASK, body))
+            whole = (
+                packet_type != PacketType.TRANSPORT_FEEDBACK or first & COUNT_MASK != TRANSPORT_WIDE
+            )
+            body = _without_padding(body, last=end == len(data), whole_words=whole)
+        packet = _parse_packet(packet_type, first & COUNT_MASK, body)
+        if isinstance(packet, Nack):
+            # A NACK of four bytes names up to 17 packets: it must not cost more than it is worth.
+            asked += len(packet.sequences)
+            if asked > MAX_NACK_SEQUENCES:
+                raise RtcpFormatError("the NACKs of a datagram ask for too many packets")
+        packets.append(packet)
         position = end
     if not packets:
         raise RtcpFormatError("the datagram is empty")
@@ -196,31 +212,44 @@ def compound(packets: Iterable[RtcpPacket]) -> bytes:
     return b"".join(map(bytes, packets))
 
 
-def _without_padding(body: bytes, *, last: bool) -> bytes:
-    # RFC 3550 §6.4.1: only the last packet of a compound is padded, by whole words.
-    if not last or not body or not 4 <= body[-1] <= len(body) or body[-1] % 4:
+def _without_padding(body: bytes, *, last: bool, whole_words: bool) -> bytes:
+    # RFC 3550 §6.4.1: only the last packet of a compound is padded, by whole words. Browsers pad
+    # transport-wide feedback to a word with the padding bit set, wherever it stands.
+    if not body or not 1 <= body[-1] <= len(body):
+        raise RtcpFormatError("the RTCP padding is wrong")
+    if whole_words and (not last or body[-1] % 4):
         raise RtcpFormatError("the RTCP padding is wrong")
     return body[: -body[-1]]
 
 
 def _parse_packet(packet_type: int, count: int, body: bytes) -> RtcpPacket:
-    match packet_type:
-        case PacketType.SENDER_REPORT:
-            return SenderReport.parse(body, count)
-        case PacketType.RECEIVER_REPORT:
-            return ReceiverReport.parse(body, count)
-        case PacketType.SOURCE_DESCRIPTION:
-            return SourceDescription.parse(body, count)
-        case PacketType.GOODBYE:
-            return Goodbye.parse(body, count)
-        case PacketType.TRANSPORT_FEEDBACK if count == TransportFeedback.NACK:
-            return Nack.parse(body)
-        case PacketType.PAYLOAD_FEEDBACK if count == PayloadFeedback.PLI:
-            return PictureLossIndication.parse(body)
-        case PacketType.PAYLOAD_FEEDBACK if count == PayloadFeedback.FIR:
-            return FullIntraRequest.parse(body)
-        case PacketType.PAYLOAD_FEEDBACK if (
-            count == PayloadFeedback.APPLICATION and body[8:12] == REMB_NAME
-        ):
-            return Remb.parse(body)
+    counted = _COUNTED.get(packet_type)
+    if counted is not None:
+        return counted(body, count)
+    feedback = _FEEDBACK.get((packet_type, count))
+    if feedback is not None:
+        return feedback(body)
     return Unknown(packet_type, count, body)
+
+
+def _parse_application(body: bytes) -> RtcpPacket:
+    if body[8:12] == REMB_NAME:
+        return Remb.parse(body)
+    return Unknown(PacketType.PAYLOAD_FEEDBACK, PayloadFeedback.APPLICATION, body)
+
+
+#: By packet type: what has a count in its header.
+_COUNTED: dict[int, Callable[[bytes, int], RtcpPacket]] = {
+    PacketType.SENDER_REPORT: SenderReport.parse,
+    PacketType.RECEIVER_REPORT: ReceiverReport.parse,
+    PacketType.SOURCE_DESCRIPTION: SourceDescription.parse,
+    PacketType.GOODBYE: Goodbye.parse,
+}
+#: By packet type and format.
+_FEEDBACK: dict[tuple[int, int], Callable[[bytes], RtcpPacket]] = {
+    (PacketType.TRANSPORT_FEEDBACK, GENERIC_NACK): Nack.parse,
+    (PacketType.TRANSPORT_FEEDBACK, TRANSPORT_WIDE): TransportFeedback.parse,
+    (PacketType.PAYLOAD_FEEDBACK, PayloadFeedback.PLI): PictureLossIndication.parse,
+    (PacketType.PAYLOAD_FEEDBACK, PayloadFeedback.FIR): FullIntraRequest.parse,
+    (PacketType.PAYLOAD_FEEDBACK, PayloadFeedback.APPLICATION): _parse_application,
+}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import time
-from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 
@@ -20,10 +19,14 @@ from sfu.forwarder.engine import Engine
 from sfu.ids import RoomId
 from sfu.metrics import Metrics, WireCounters
 from sfu.router import ticks
+from sfu.router.protection import Reading
 from sfu.router.router import Router
 from sfu.server.app import ControlApp
+from sfu.server.sockets import open_media_sockets
+from sfu.server.timetable import BEAT_S, Timetable
 from sfu.transport.table import TransportTable
-from sfu.transport.udp import UdpPort, announced, open_socket
+from sfu.transport.tcp import TcpPort
+from sfu.transport.udp import UdpPort, announced
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,8 @@ _GOODBYE_S = 1.0
 _HANG_UP_S = 0.6
 #: `Load` is a sign of life: callers take three missed ones for our end.
 _HOUSEKEEPING_S = 1.0
+#: Silence is to be noticed within half a second.
+_WATCH_S = 0.5
 _CLOSE_HTTP_S = 0.2
 
 
@@ -40,23 +45,26 @@ class SfuProgram:
     """Owns the sockets, the tasks and the tables. `start`, later `close`."""
 
     def __init__(self, config: Config) -> None:
-        """Raises `ConfigError` when the UDP port cannot be had. Needs a running event loop."""
+        """Raises `ConfigError` when the media port cannot be had. Needs a running event loop."""
         self._config = config
-        self._socket = open_socket(config.udp_host, config.udp_port)
+        self._socket, self._listener = open_media_sockets(config.udp_host, config.udp_port)
         self._batch = Batch(self._socket)
         self._transports = TransportTable(self._batch.send)
         self._engine = Engine(self._transports, self._batch)
+        addresses = announced(self._socket, config.announced_addresses)
         self.router = Router(
             self._engine,
             self._transports,
-            announced(self._socket, config.announced_addresses),
+            addresses,
             config.tap_buffer_bytes,
             self._emit,
             clock.wall_offset_ns,
+            tcp_addresses=addresses,
         )
         self._transports.attach(self._engine, self.router)
         self._metrics = Metrics(self.router, self._transports, self._wire_counters)
         self.udp = UdpPort(self._socket, self._engine, self._metrics.sample_burst)
+        self.tcp = TcpPort(self._listener, self._engine, self._batch.divert, self._transports.lose)
         self._app = ControlApp(config.control_secret, self.router, self._metrics)
         self._runner = web.AppRunner(self._app.app, access_log=None, shutdown_timeout=_CLOSE_HTTP_S)
         self._tasks: list[asyncio.Task[None]] = []
@@ -72,25 +80,15 @@ class SfuProgram:
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
-            self._socket.close()
+            self._close_sockets()
             raise ConfigError(
                 f"SFU_CONTROL_HOST and SFU_CONTROL_PORT: cannot listen on "
                 f"{self._config.control_host} port {self._config.control_port} ({error.strerror})."
             ) from error
         self.control_port = self._runner.addresses[0][1]
         self.udp.start()
-        router = self.router
-        self._every(ticks.REPAIR_S, lambda now_ns: ticks.repair(router, now_ns), lag=True)
-        self._every(ticks.SPEAKERS_S, lambda now_ns: ticks.speakers(router, now_ns))
-        parts = ticks.PARTS
-        turn = itertools.cycle(range(parts))
-        self._every(ticks.BITRATE_S / parts, lambda _: ticks.bitrate(router, next(turn), parts))
-        report = itertools.cycle(range(parts))
-        self._every(
-            ticks.REPORTS_S / parts,
-            lambda now_ns: ticks.reports(router, now_ns, next(report), parts),
-        )
-        self._every(_HOUSEKEEPING_S, self._each_second)
+        self.tcp.start()
+        self._tasks.append(asyncio.create_task(self._tick(), name="ticks"))
 
     async def close(self) -> None:
         """Say goodbye to everybody and end all tasks and sockets."""
@@ -106,65 +104,104 @@ class SfuProgram:
                 await self._app.close()
                 await self.router.close(clock.now_ns())  # what a caller opened meanwhile
         self.udp.stop()
+        self.tcp.stop()
         await self._runner.cleanup()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
         self._socket.close()
+        self._listener.close()
 
-    def _every(self, period_s: float, tick: Callable[[int], None], *, lag: bool = False) -> None:
-        async def run() -> None:
-            loop = asyncio.get_running_loop()
-            due_s = loop.time()
-            while True:
-                due_s = max(due_s + period_s, loop.time())
-                await asyncio.sleep(due_s - loop.time())
-                if lag:
-                    self._metrics.sample_lag(max(0.0, loop.time() - due_s))
-                try:
-                    tick(clock.now_ns())
-                except Exception:  # a fault of ours in one tick must not stop the clock
-                    log.exception("a tick failed")
+    def _timetable(self) -> Timetable:
+        router, parts, table = self.router, ticks.PARTS, Timetable()
+        table.every(ticks.REPAIR_S, partial(ticks.repair, router))
+        table.every(ticks.SPEAKERS_S, partial(ticks.speakers, router))
+        table.spread(ticks.FEEDBACK_S, parts, lambda _, part: ticks.feedback(router, part))
+        table.spread(ticks.PICTURES_S, parts, partial(ticks.pictures, router))
+        table.spread(ticks.BITRATE_S, parts, lambda _, part: ticks.bitrate(router, part))
+        table.spread(ticks.REPORTS_S, parts, partial(ticks.reports, router))
+        table.spread(ticks.FLOWS_S, parts, partial(ticks.flows, router))
+        table.every(_WATCH_S, self._transports.watch)
+        # One at a time: a fault in one must not keep the others from being done, `Load` above all.
+        table.every(_HOUSEKEEPING_S, partial(ticks.housekeeping, router))
+        table.every(_HOUSEKEEPING_S, self._close_rooms)
+        table.every(_HOUSEKEEPING_S, self.tcp.watch)
+        table.every(_HOUSEKEEPING_S, self._tell_load)
+        return table
 
-        self._tasks.append(asyncio.create_task(run(), name=f"tick-{period_s}"))
+    async def _tick(self) -> None:
+        table = self._timetable()
+        loop = asyncio.get_running_loop()
+        due_s = loop.time()
+        while True:
+            due_s = max(due_s + BEAT_S, loop.time())
+            await asyncio.sleep(due_s - loop.time())
+            late_s = max(0.0, loop.time() - due_s)
+            self._metrics.sample_lag(late_s)
+            self._load.note_lag(late_s)
+            table.beat(clock.now_ns())
 
-    def _each_second(self, now_ns: int) -> None:
-        ticks.housekeeping(self.router, now_ns)
+    def _close_rooms(self, now_ns: int) -> None:
         self.router.close_orphans(self._app.watched, now_ns)
         self._app.forget_closed_rooms()
-        cpu, packets_per_s = self._load.read(self.udp.received_packets + self._batch.sent_packets)
+
+    def _tell_load(self, now_ns: int) -> None:
+        load = self._load.read(self._received_packets() + self._batch.sent_packets)
+        self.router.protect(load, now_ns)
         self._app.emit_to_all(
             Load(
                 rooms=len(self.router.rooms),
                 peers=sum(len(room.peers) for room in self.router.rooms.values()),
-                cpu=cpu,
-                packets_per_s=packets_per_s,
+                cpu=round(load.cpu, 3),
+                packets_per_s=round(load.packets_per_s, 1),
+                busy=self.router.state.protection.refuses_rooms,
             )
         )
 
     def _emit(self, room: RoomId, event: Events) -> None:
         self._app.emit(room, event)
 
+    def _received_packets(self) -> int:
+        return self.udp.received_packets + self.tcp.received_packets
+
     def _wire_counters(self) -> WireCounters:
         return WireCounters(
-            received_packets=self.udp.received_packets,
+            received_packets=self._received_packets(),
             sent_packets=self._batch.sent_packets,
             stray_packets=self._engine.stray_packets,
             refused_packets=self._engine.refused_packets,
             unsent_packets=self._batch.dropped_packets,
-            faults=self.udp.faults,
+            faults=self.udp.faults + self.tcp.faults,
+            tcp_connections=len(self.tcp),
+            tcp_refused=self.tcp.refused,
+            tcp_unread_packets=self.tcp.dropped_packets,
         )
 
 
 class _LoadMeter:
-    """CPU, as a share of one core, and packets a second since the last reading."""
+    """How busy the process was since the last reading."""
 
     def __init__(self) -> None:
         self._wall_s = time.monotonic()
         self._cpu_s = time.process_time()
         self._packets = 0
+        self._ticks = 0
+        self._late_s = 0.0
 
-    def read(self, packets: int) -> tuple[float, float]:
+    def note_lag(self, late_s: float) -> None:
+        """A tick came so late."""
+        self._ticks += 1
+        self._late_s += late_s
+
+    def read(self, packets: int) -> Reading:
+        """`packets` is the number of those received and sent since the start."""
         wall_s, cpu_s = time.monotonic(), time.process_time()
         elapsed_s = max(wall_s - self._wall_s, 1e-3)
-        cpu = (cpu_s - self._cpu_s) / elapsed_s
-        packets_per_s = (packets - self._packets) / elapsed_s
+        reading = Reading(
+            cpu=(cpu_s - self._cpu_s) / elapsed_s,
+            lag_s=self._late_s / max(1, self._ticks),
+            packets_per_s=(packets - self._packets) / elapsed_s,
+        )
         self._wall_s, self._cpu_s, self._packets = wall_s, cpu_s, packets
-        return round(cpu, 3), round(packets_per_s, 1)
+        self._ticks, self._late_s = 0, 0.0
+        return reading

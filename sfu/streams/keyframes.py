@@ -12,6 +12,12 @@ class KeyFrameThrottle:
         self._interval_ns = interval_ns
         self._sent_ns: int | None = None
 
+    def wait_ns(self, now_ns: int) -> int:
+        """How long until the sender may be asked again."""
+        if self._sent_ns is None:
+            return 0
+        return max(0, self._sent_ns + self._interval_ns - now_ns)
+
     def request(self, now_ns: int) -> bool:
         """Somebody needs a key frame. Whether to ask the sender now."""
         if self._sent_ns is not None and now_ns - self._sent_ns < self._interval_ns:

@@ -6,24 +6,32 @@ _NS_PER_MS = 1_000_000
 
 #: A packet that was only overtaken arrives within this time.
 FIRST_ASK_NS = 10 * _NS_PER_MS
-#: A round trip on a mobile network with some room, so that an answer under way is not asked again.
-ASK_AGAIN_NS = 100 * _NS_PER_MS
-#: Five asks end about 0.4 s after the loss: a later packet would be of no use in a conversation.
-MAX_ASKS = 5
+#: The answer to a request is here after a round trip, and half of one more for its jitter.
+ROUND_TRIPS = 1.5
+#: Never more often than this, however near the sender is.
+LEAST_AGAIN_NS = 20 * _NS_PER_MS
+#: Before the first round trip is measured: that of a mobile network, with some room.
+UNKNOWN_ROUND_TRIP_NS = 100 * _NS_PER_MS
+#: With a round trip of 50 ms, ten end 0.75 s after the loss: 5 % loss each way leaves nothing.
+MAX_ASKS = 10
 #: More at once is an outage, which a key frame repairs and repetition makes worse.
 MAX_MISSING = 256
-#: How far behind the newest packet a repetition is still of use: the video ring's size.
-MAX_AGE = 512
 
 
 class MissingPackets:
     """The holes of one stream, by unwrapped sequence number."""
 
-    __slots__ = ("_holes",)
+    __slots__ = ("_holes", "_keep_ns")
 
-    def __init__(self) -> None:
-        #: index → (times asked, when to ask next), in order of index.
-        self._holes: dict[int, tuple[int, int]] = {}
+    def __init__(self, keep_ns: int) -> None:
+        """`keep_ns`: how long after its loss a packet is still of use."""
+        self._keep_ns = keep_ns
+        #: index → (times asked, when to ask next, when it was lost), in order of index.
+        self._holes: dict[int, tuple[int, int, int]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is a hole."""
+        return bool(self._holes)
 
     def lost(self, first: int, count: int, now_ns: int) -> None:
         """`count` packets from index `first` on were stepped over."""
@@ -32,29 +40,31 @@ class MissingPackets:
             holes.clear()
         if count > MAX_MISSING:
             return
-        due = (0, now_ns + FIRST_ASK_NS)
+        hole = (0, now_ns + FIRST_ASK_NS, now_ns)
         for index in range(first, first + count):
-            holes[index] = due
+            holes[index] = hole
 
     def arrived(self, index: int) -> None:
         """A late packet came, asked for or not."""
         self._holes.pop(index, None)
 
-    def due(self, highest: int, now_ns: int) -> list[int]:
-        """Indexes to ask for now; `highest` is the newest received. Each is asked a few times."""
+    def due(self, now_ns: int, round_trip_ns: int) -> list[int]:
+        """Indexes to ask for now, each a few times; `round_trip_ns` is 0 when it is unknown."""
         holes = self._holes
         if not holes:
             return []
+        round_trip_ns = round_trip_ns or UNKNOWN_ROUND_TRIP_NS
+        again_ns = now_ns + max(int(round_trip_ns * ROUND_TRIPS), LEAST_AGAIN_NS)
         asked = []
-        for index, (asks, due_ns) in list(holes.items()):
-            if index < highest - MAX_AGE:
+        for index, (asks, due_ns, lost_ns) in list(holes.items()):
+            if now_ns - lost_ns > self._keep_ns:
                 del holes[index]
             elif now_ns >= due_ns:
                 asked.append(index)
                 if asks + 1 >= MAX_ASKS:
                     del holes[index]
                 else:
-                    holes[index] = (asks + 1, now_ns + ASK_AGAIN_NS)
+                    holes[index] = (asks + 1, again_ns, lost_ns)
         return asked
 
     def clear(self) -> None:

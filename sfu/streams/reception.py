@@ -15,29 +15,36 @@ class Reception:
     """Counts one stream. For each packet: `index_of`, then `note` unless it is a duplicate.
 
     `highest` is the unwrapped sequence number of the newest packet, -1 before the first; `packets`
-    and `payload_bytes` count without duplicates.
+    and `payload_bytes` count without duplicates; `repaired` counts those that came after a later
+    one: overtaken on the way, or lost and sent again.
     """
 
     __slots__ = (
         "_base",
+        "_began_ns",
         "_clock_rate",
         "_scaled_jitter",
+        "_timestamp",
         "_transit",
         "duplicates",
         "highest",
         "packets",
         "payload_bytes",
+        "repaired",
     )
 
     def __init__(self, clock_rate: int) -> None:
         self._clock_rate = clock_rate
         self._base = 0
+        self._began_ns = 0
+        self._timestamp = 0
         self._transit = 0
         self._scaled_jitter = 0  # sixteen times the jitter, as in appendix A.8
         self.highest = -1
         self.packets = 0
         self.payload_bytes = 0
         self.duplicates = 0
+        self.repaired = 0
 
     def index_of(self, sequence: int) -> int:
         """The unwrapped sequence number nearest to the newest packet's."""
@@ -50,27 +57,36 @@ class Reception:
         """
         self.packets += 1
         self.payload_bytes += size_bytes
-        if self.highest < 0:
+        highest = self.highest
+        if highest < 0:
             self._base = self.highest = index
-            self._transit = self._arrival(now_ns) - timestamp
+            self._began_ns = now_ns
+            self._timestamp = timestamp
+            self._transit = -timestamp
             return 1
-        step = index - self.highest
+        step = index - highest
         if step <= 0:
             if index < self._base:
                 self._base = index
+            else:
+                self.repaired += 1
             return step
         if step > MAX_DROPOUT:
             self._base += step - 1
         self.highest = index
-        transit = self._arrival(now_ns) - timestamp
+        if timestamp != self._timestamp:
+            self._follow(timestamp, now_ns)
+        return step
+
+    def _follow(self, timestamp: int, now_ns: int) -> None:
+        """Jitter, of the first packet of each picture: how the others follow is the sender's."""
+        self._timestamp = timestamp
+        # Counted from the first packet: Unix time in units of the clock is slow to compute with.
+        transit = (now_ns - self._began_ns) * self._clock_rate // _NS_PER_S - timestamp
         # The clock wraps at 32 bits: the difference is taken as a signed 32 bit number.
         change = (transit - self._transit + 0x8000_0000 & 0xFFFF_FFFF) - 0x8000_0000
         self._transit = transit
         self._scaled_jitter += abs(change) - (self._scaled_jitter + 8 >> 4)
-        return step
-
-    def _arrival(self, now_ns: int) -> int:
-        return now_ns * self._clock_rate // _NS_PER_S
 
     @property
     def lost(self) -> int:

@@ -19,6 +19,7 @@ from aiortc.rate import RemoteBitrateEstimator
 from OpenSSL import SSL
 
 from sfu.forwarder.contract import Cipher
+from sfu.transport.srtp import SrtpCipher
 
 log = logging.getLogger(__name__)
 
@@ -137,30 +138,13 @@ class DtlsSrtp:
         if self._closing:
             return
         if self._dtls.state == "connected":
-            self._on_keys(_cipher(self._dtls))
+            self._on_keys(SrtpCipher(self._dtls._tx_srtp, self._dtls._rx_srtp))
         else:
             self._on_broken()
 
     def _on_state(self) -> None:
         if self._dtls.state == "closed" and not self._closing:
             self._on_shut()
-
-
-class _TwoSessions:
-    """One SRTP session each way as one `Cipher`, bound once so that a packet costs one call."""
-
-    __slots__ = ("protect", "protect_rtcp", "remove_stream", "unprotect", "unprotect_rtcp")
-
-    def __init__(self, dtls: aiortc_dtls.RTCDtlsTransport) -> None:
-        self.protect = dtls._tx_srtp.protect
-        self.protect_rtcp = dtls._tx_srtp.protect_rtcp
-        self.unprotect = dtls._rx_srtp.unprotect
-        self.unprotect_rtcp = dtls._rx_srtp.unprotect_rtcp
-        self.remove_stream = dtls._rx_srtp.remove_stream
-
-
-def _cipher(dtls: aiortc_dtls.RTCDtlsTransport) -> Cipher:
-    return cast(Cipher, _TwoSessions(dtls))
 
 
 class ArrivalEstimator:

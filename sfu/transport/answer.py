@@ -3,37 +3,56 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sfu.transport.codecs import OfferedCodec
 from sfu.transport.description import (
     ABS_SEND_TIME_URI,
     AUDIO_LEVEL_URI,
+    DEPENDENCY_URI,
     MID_URI,
+    REPAIRED_RID_URI,
+    RID_URI,
+    TRANSPORT_CC_URI,
     Offer,
     Section,
 )
 
 #: RFC 8445 §5.1.2.1: type preference of a host candidate.
 _HOST_PREFERENCE = 126
+#: RFC 6544 §4.2: below every UDP candidate, so that TCP is for where UDP is blocked.
+_TCP_HOST_PREFERENCE = 90
+#: RFC 6544 §4.2: direction preference of a passive host candidate, in the 3 highest bits.
+_PASSIVE_PREFERENCE = 4 << 13
 _COMPONENT_RTP = 1
-#: What we act on in what a peer sends us, and what we put on what we send.
-_RECEIVED_EXTENSIONS = (MID_URI, AUDIO_LEVEL_URI, ABS_SEND_TIME_URI)
-_SENT_EXTENSIONS = (MID_URI, AUDIO_LEVEL_URI)
+
+#: Ten minutes of talk in 5 MB, both ways together, are 4,166 bytes a second each way. Packets of
+#: 60 ms are 16.7 a second, each with at most 92 bytes of IPv6 40, UDP 8, RTP 12, extensions 16 and
+#: SRTP tag 16: 1,533 bytes. Opus at 12 kb/s is 1,500. That leaves 1,100 bytes a second (660 kB in
+#: the ten minutes, each way) for RTCP and ICE checks, also when both talk without a pause; and in
+#: pauses nothing is sent. 60 ms is Opus' longest frame (RFC 6716 §2.1.4).
+_SAVER_BITRATE_BPS = 12_000
+_SAVER_FRAME_MS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class SeatSsrcs:
-    """The SSRCs that a seat's legs send with."""
+    """The SSRCs that a seat's legs send with; 0 for a video or a retransmission it has not."""
 
     audio: int
     video: int
+    video_rtx: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Our side of the transport, and the version of this answer (RFC 3264 §8: one more each)."""
+    """Our side of the transport, and the version of this answer (RFC 3264 §8: one more each).
+
+    `sent` has the codec agreed for each section in which the client sends, by mid; a section that
+    is not in it gets the first it offered. `saver` makes the client's voice as small as it can be.
+    `tcp_addresses` are where we listen for ICE over TCP (RFC 6544).
+    """
 
     session_id: int
     version: int
@@ -42,6 +61,9 @@ class Local:
     fingerprint: str
     addresses: tuple[tuple[str, int], ...]
     seats: tuple[SeatSsrcs, ...]
+    sent: Mapping[str, OfferedCodec] = field(default_factory=dict)
+    saver: bool = False
+    tcp_addresses: tuple[tuple[str, int], ...] = ()
 
 
 def cname(seat: int) -> str:
@@ -76,9 +98,12 @@ def _rejected(section: Section) -> list[str]:
 
 
 def _accepted(section: Section, local: Local) -> list[str]:
-    payload_types = " ".join(str(codec.payload_type) for codec in section.codecs)
+    seat = local.seats[section.seat] if section.role == "seat" else None
+    # A seat takes all codecs, as its sources come and go; what is sent has the one agreed.
+    codecs = section.codecs if seat else (local.sent.get(section.mid, section.codecs[0]),)
+    repaired = seat is None or seat.video_rtx != 0
     lines = [
-        f"m={section.media} 9 {section.protocol} {payload_types}",
+        f"m={section.media} 9 {section.protocol} " + " ".join(_payload_types(codecs, repaired)),
         "c=IN IP4 0.0.0.0",
         "a=rtcp:9 IN IP4 0.0.0.0",
         f"a=mid:{section.mid}",
@@ -88,17 +113,26 @@ def _accepted(section: Section, local: Local) -> list[str]:
         f"a=ice-pwd:{local.password}",
         f"a=fingerprint:sha-256 {local.fingerprint}",
         "a=setup:passive",
-        *_candidates(local.addresses),
+        *_candidates(local.addresses, local.tcp_addresses),
         "a=end-of-candidates",
+        *_extensions(section, codecs),
     ]
-    wanted = _SENT_EXTENSIONS if section.role == "seat" else _RECEIVED_EXTENSIONS
-    known = section.extensions
-    lines += [f"a=extmap:{known[uri]} {uri}" for uri in wanted if uri in known]
-    for codec in section.codecs:
-        lines += _codec(codec, sent_by_us=section.role == "seat")
-    if section.role == "seat":
-        lines += _seat(section, local.seats[section.seat])
-    return lines
+    by_transport = TRANSPORT_CC_URI in section.extensions
+    saver = local.saver and section.role == "microphone"
+    for codec in codecs:
+        lines += _codec(codec, by_transport=by_transport, repaired=repaired, saver=saver)
+    if saver:
+        lines += [f"a=ptime:{_SAVER_FRAME_MS}", f"a=maxptime:{_SAVER_FRAME_MS}"]
+    if seat is not None:
+        return lines + _seat(section, seat)
+    return lines + _simulcast(section.rids)
+
+
+def _payload_types(codecs: Sequence[OfferedCodec], repaired: bool) -> list[str]:
+    types = [str(codec.payload_type) for codec in codecs]
+    if repaired:
+        types += [str(codec.rtx_payload_type) for codec in codecs if codec.rtx_payload_type]
+    return types
 
 
 def _direction(section: Section) -> str:
@@ -107,36 +141,81 @@ def _direction(section: Section) -> str:
     return "inactive" if section.role == "inactive" else "recvonly"
 
 
-def _codec(codec: OfferedCodec, *, sent_by_us: bool) -> list[str]:
+def _extensions(section: Section, codecs: Sequence[OfferedCodec]) -> list[str]:
+    """What we act on in what a peer sends us, or what we put on what we send."""
+    wanted = [MID_URI, AUDIO_LEVEL_URI, TRANSPORT_CC_URI]
+    if any(codec.codec == "AV1" for codec in codecs):
+        wanted.append(DEPENDENCY_URI)
+    if section.role != "seat":
+        if section.rids:
+            wanted += [RID_URI, REPAIRED_RID_URI]
+        if TRANSPORT_CC_URI not in section.extensions:
+            wanted.append(ABS_SEND_TIME_URI)
+    known = section.extensions
+    mixed = ["a=extmap-allow-mixed"] if section.mixed_extensions else []
+    return mixed + [f"a=extmap:{known[uri]} {uri}" for uri in wanted if uri in known]
+
+
+def _codec(codec: OfferedCodec, *, by_transport: bool, repaired: bool, saver: bool) -> list[str]:
     name = f"{codec.codec}/{codec.clock_rate}" + (
         f"/{codec.channels}" if codec.channels > 1 else ""
     )
     lines = [f"a=rtpmap:{codec.payload_type} {name}"]
-    if codec.parameters:
-        lines.append(f"a=fmtp:{codec.payload_type} {codec.parameters}")
-    # We tell publishers how much to send; what receivers could take is not asked for yet.
-    asked = [f for f in codec.feedback if not (sent_by_us and f == "goog-remb")]
-    return lines + [f"a=rtcp-fb:{codec.payload_type} {feedback}" for feedback in asked]
+    parameters = codec.parameters
+    if saver:
+        parameters += f";maxaveragebitrate={_SAVER_BITRATE_BPS}"
+    if parameters:
+        lines.append(f"a=fmtp:{codec.payload_type} {parameters}")
+    # One way to measure the path, not two: REMB is for those without sequence numbers for it.
+    unasked = "goog-remb" if by_transport and "transport-cc" in codec.feedback else "transport-cc"
+    lines += [f"a=rtcp-fb:{codec.payload_type} {f}" for f in codec.feedback if f != unasked]
+    if codec.rtx_payload_type and repaired:
+        lines += [
+            f"a=rtpmap:{codec.rtx_payload_type} rtx/{codec.clock_rate}",
+            f"a=fmtp:{codec.rtx_payload_type} apt={codec.payload_type}",
+        ]
+    return lines
+
+
+def _simulcast(rids: Sequence[str]) -> list[str]:
+    if not rids:
+        return []
+    return [f"a=rid:{rid} recv" for rid in rids] + ["a=simulcast:recv " + ";".join(rids)]
 
 
 def _seat(section: Section, ssrcs: SeatSsrcs) -> list[str]:
     stream = cname(section.seat)
     track = f"{stream}-{section.media}"
-    ssrc = ssrcs.audio if section.media == "audio" else ssrcs.video
-    return [
-        f"a=msid:{stream} {track}",
-        f"a=ssrc:{ssrc} cname:{stream}",
-        f"a=ssrc:{ssrc} msid:{stream} {track}",
-    ]
+    lines = [f"a=msid:{stream} {track}"]
+    sent = [ssrcs.audio if section.media == "audio" else ssrcs.video]
+    if section.media == "video" and ssrcs.video_rtx:
+        sent.append(ssrcs.video_rtx)
+        lines.append(f"a=ssrc-group:FID {ssrcs.video} {ssrcs.video_rtx}")
+    for ssrc in sent:
+        lines += [f"a=ssrc:{ssrc} cname:{stream}", f"a=ssrc:{ssrc} msid:{stream} {track}"]
+    return lines
 
 
-def _candidates(addresses: Sequence[tuple[str, int]]) -> list[str]:
+def _candidates(
+    addresses: Sequence[tuple[str, int]], tcp_addresses: Sequence[tuple[str, int]]
+) -> list[str]:
     lines = []
     for index, (address, port) in enumerate(addresses):
         # RFC 8445 §5.1.2: the local preference falls from the first address to the last.
-        priority = (_HOST_PREFERENCE << 24) + ((65_535 - index) << 8) + (256 - _COMPONENT_RTP)
+        priority = _priority(_HOST_PREFERENCE, 65_535 - index)
         host = ipaddress.ip_address(address)
         lines.append(
             f"a=candidate:{index + 1} {_COMPONENT_RTP} udp {priority} {host} {port} typ host"
         )
+    for index, (address, port) in enumerate(tcp_addresses):
+        priority = _priority(_TCP_HOST_PREFERENCE, _PASSIVE_PREFERENCE + 8191 - index)
+        host = ipaddress.ip_address(address)
+        lines.append(
+            f"a=candidate:{len(addresses) + index + 1} {_COMPONENT_RTP} tcp {priority}"
+            f" {host} {port} typ host tcptype passive"
+        )
     return lines
+
+
+def _priority(type_preference: int, local_preference: int) -> int:
+    return (type_preference << 24) + (local_preference << 8) + (256 - _COMPONENT_RTP)

@@ -1,17 +1,19 @@
 """The states of a transport as a table. Pure.
 
-    event →       keyed    silent      heard   broken   flooded   closed
-    new           up       new_lost    ·       broken   broken    closed
-    up            ·        up_lost     ·       ·        broken    closed
-    new_lost      up_lost  ·           new     broken   broken    closed
-    up_lost       ·        ·           up      ·        broken    closed
-    broken        ·        ·           ·       ·        ·         closed
-    closed        ·        ·           ·       ·        ·         ·
+    event →       keyed     quiet     silent    heard   broken   flooded   closed
+    new           up        ·         new_lost  ·       broken   broken    closed
+    up            ·         up_quiet  up_lost   ·       ·        broken    closed
+    up_quiet      ·         ·         up_lost   up      ·        broken    closed
+    new_lost      up_lost   ·         ·         new     broken   broken    closed
+    up_lost       ·         ·         ·         up      ·        broken    closed
+    broken        ·         ·         ·         ·       ·        ·         closed
+    closed        ·         ·         ·         ·       ·        ·         ·
 
-`keyed`: the DTLS handshake is done and the fingerprint is right. `silent`: nothing was heard for
-`SILENCE_NS`. `heard`: a valid check came. `broken`: the handshake failed or the fingerprint is
-another's. `flooded`: the peer sent more than anybody has use for. A dot changes nothing: these
-events may come late.
+`keyed`: the DTLS handshake is done and the fingerprint is right. `quiet`: nothing was heard for
+`QUIET_NS`. `silent`: nothing was heard for `SILENCE_NS`. `heard`: a valid check came, or a packet
+where packets are still taken. `broken`: the handshake failed or the fingerprint is another's.
+`flooded`: the peer sent more than anybody has use for. A dot changes nothing: these events may
+come late.
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ from typing import Literal
 
 from sfu.control.messages import TransportState
 
-State = Literal["new", "up", "new_lost", "up_lost", "broken", "closed"]
-Event = Literal["keyed", "silent", "heard", "broken", "flooded", "closed"]
+State = Literal["new", "up", "up_quiet", "new_lost", "up_lost", "broken", "closed"]
+Event = Literal["keyed", "quiet", "silent", "heard", "broken", "flooded", "closed"]
 
-#: Browsers check their path every 2.5 s and give it up after 15 s to 30 s (RFC 7675 §5.1: 30 s).
+#: Two of a browser's checks (one every 2.5 s) did not come: the path is likely dead, and its owner
+#: should look for another. We go on sending: a check may only be late (RFC 7675 §5.1).
+QUIET_NS = 5_000_000_000
+#: Browsers give a path up after 15 s to 30 s; RFC 7675 §5.1 allows us to send for 30 s.
 SILENCE_NS = 15_000_000_000
 
 TABLE: dict[State, dict[Event, State]] = {
@@ -34,7 +39,8 @@ TABLE: dict[State, dict[Event, State]] = {
         "flooded": "broken",
         "closed": "closed",
     },
-    "up": {"silent": "up_lost", "flooded": "broken", "closed": "closed"},
+    "up": {"quiet": "up_quiet", "silent": "up_lost", "flooded": "broken", "closed": "closed"},
+    "up_quiet": {"silent": "up_lost", "heard": "up", "flooded": "broken", "closed": "closed"},
     "new_lost": {
         "keyed": "up_lost",
         "heard": "new",
@@ -51,6 +57,7 @@ TABLE: dict[State, dict[Event, State]] = {
 WIRE: dict[State, TransportState] = {
     "new": "connecting",
     "up": "connected",
+    "up_quiet": "disconnected",
     "new_lost": "failed",
     "up_lost": "failed",
     "broken": "failed",

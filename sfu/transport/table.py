@@ -74,16 +74,31 @@ class TransportTable:
         return transport
 
     def restart(self, transport: PeerTransport, remote_ufrag: str) -> None:
-        """An ICE restart: the transport answers to a new ufrag and no longer to its old one."""
-        self._by_ufrag.pop(transport.ufrag, None)
+        """An ICE restart: the transport answers to a new ufrag, and to its old one until then."""
+        self._forget(transport)
         transport.restart(remote_ufrag)
-        self._by_ufrag[transport.ufrag] = transport
+        self._by_ufrag.update(dict.fromkeys(transport.ufrags, transport))
 
     def detach(self, transport: PeerTransport) -> None:
         """Nothing is punted or forwarded for the transport from now on. `close` follows."""
-        self._by_ufrag.pop(transport.ufrag, None)
+        self._forget(transport)
         if self._by_handle.pop(transport.handle, None) is not None:
             transport.detach()
+
+    def watch(self, now_ns: int) -> None:
+        """Call every half second: notices who is silent and who floods."""
+        for transport in tuple(self._by_handle.values()):
+            transport.watch(now_ns)
+
+    def lose(self, address: Address) -> None:
+        """A TCP connection is gone: who was there is nowhere until the next check."""
+        handle = self._forwarder.holder(address)
+        if handle is not None and handle in self._by_handle:
+            self._by_handle[handle].lose(address)
+
+    def _forget(self, transport: PeerTransport) -> None:
+        for ufrag in transport.ufrags:
+            self._by_ufrag.pop(ufrag, None)
 
     # -- Punts
 
@@ -92,7 +107,13 @@ class TransportTable:
         transport = self._by_ufrag.get(fragments[0]) if fragments is not None else None
         # RFC 8489 §9.1.3 would answer 400 or 401; we stay silent, so that nobody learns which
         # names exist and nobody's address is flooded with our answers.
-        result = "unknown" if transport is None else transport.check(data, address, now_ns)
+        if fragments is None or transport is None:
+            self.checks.unknown += 1
+            return
+        former = transport.former
+        result = transport.check(fragments[0], data, address, now_ns)
+        if former is not None and transport.former is None:
+            self._by_ufrag.pop(former[0], None)
         setattr(self.checks, result, getattr(self.checks, result) + 1)
 
     def on_dtls(self, transport: TransportHandle, data: bytes) -> None:

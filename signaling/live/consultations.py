@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
-from sfu.control.messages import TapEnded
+from sfu.control.messages import Flows, TapEnded
 from signaling.archive_spool import ArchiveSpool
 from signaling.errors import RoomError, RoomUnknown, SignalingError, StoreUnavailable
 from signaling.live.errands import Errands
 from signaling.live.live_room import Listener, LiveRoom
 from signaling.live.performer import Performer
+from signaling.live.quality_watch import QualityWatch
 from signaling.live.rooms import Rooms
 from signaling.media import Media, MediaUnavailable, RoomEvent
 from signaling.metrics import Metrics
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: Who says no is out of the recording within 2 s, however long the store takes.
 _A_NO_WAITS_S = 0.5
+#: After these nobody here may hear of the person any more.
+_ENDINGS = commands.End | commands.Expire | commands.Leave | commands.Disconnect
 
 
 class Consultations:
@@ -68,11 +71,20 @@ class Consultations:
             on_pending=metrics.archives_pending.set,
         )
         self._performer = Performer(self.rooms, self.media, self.recordings, metrics)
+        self._quality = QualityWatch(
+            node,
+            self.rooms,
+            metrics,
+            self._errands,
+            lambda room_id, noted: self.change(room_id, *noted),
+        )
         metrics.follow_rooms(lambda: (live.room for live in self.rooms.live()))
+        metrics.follow_sfus(lambda: (len(self.media.serving()), self.media.busy()))
 
     def start(self) -> None:
         """Begin the work in the background."""
         self.recordings.start()
+        self._errands.run(self._quality.run(), "quality")
 
     async def close(self) -> None:
         """Stop everything of ours; SFUs, recorder and store go on."""
@@ -100,6 +112,8 @@ class Consultations:
 
     async def change(self, room_id: str, *commands_: Command) -> Change:
         """Change a consultation, and carry out what follows from it."""
+        if any(isinstance(command, _ENDINGS) for command in commands_):
+            commands_ = (*self._quality.last_words(room_id), *commands_)
         if any(_is_a_no(command) for command in commands_):
             change = await self._take_a_no(room_id, *commands_)
         else:
@@ -178,7 +192,18 @@ class Consultations:
         room = await self.read(room_id)
         if not may_negotiate(room, participant):
             raise RoomError(ErrorCode.NOT_ADMITTED)
+        if offer.fresh:
+            self._quality.begin_anew(room_id, participant)
+        live = self.rooms.get(room_id)
+        if live is not None:
+            live.offered(participant)
         return await self._performer.negotiate(room, participant, offer)
+
+    def report(self, room_id: str, participant: str, stats: wire.Stats) -> None:
+        """What the client of somebody in the call says of its devices and its connection."""
+        live = self.rooms.get(room_id)
+        if live is not None:
+            self._quality.report(live, participant, stats)
 
     async def show(self, room_id: str, participant: str, view: wire.View) -> None:
         """How somebody in the call draws their seats. Raises as `negotiate`."""
@@ -192,7 +217,7 @@ class Consultations:
         anew = await self._performer.reconcile(room_id, broken)
         live = self.rooms.get(room_id)
         if live is not None:
-            _renegotiate(live, anew)
+            self._renegotiate(live, anew)
 
     def _observe(self, change: Change) -> None:
         before = {person.id: person for person in change.before.participants}
@@ -210,6 +235,8 @@ class Consultations:
             return
         if isinstance(event, TapEnded):
             self._recording_failed(event.room, event.tap)
+        elif isinstance(event, Flows):
+            self._quality.hear(live, event)
         else:
             live.hear(event)
 
@@ -248,9 +275,15 @@ class Consultations:
         async def open_there() -> None:
             await self._performer.open(live)
             if before is not None:
-                _renegotiate(live, frozenset(each.participant for each in live.admitted()))
+                self._renegotiate(live, frozenset(each.participant for each in live.admitted()))
 
         self._background(open_there(), "open")
+
+    def _renegotiate(self, live: LiveRoom, participants: frozenset[str]) -> None:
+        for listener in live.admitted():
+            if listener.participant in participants:
+                self._quality.begin_anew(live.room.id, listener.participant)
+                listener.send(wire.MediaConnection(state="renegotiate"))
 
     def _background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         async def quiet() -> None:
@@ -268,9 +301,3 @@ class Consultations:
 
 def _is_a_no(command: Command) -> bool:
     return isinstance(command, commands.GiveConsent) and command.decision != "given"
-
-
-def _renegotiate(live: LiveRoom, participants: frozenset[str]) -> None:
-    for listener in live.admitted():
-        if listener.participant in participants:
-            listener.send(wire.MediaConnection(state="renegotiate"))

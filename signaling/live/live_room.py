@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sfu.control import messages as sfu
 from signaling.protocol import messages as wire
 from signaling.protocol.replies import Farewell
+from signaling.quality.telling import running, told
 from signaling.rooms.draft import find
-from signaling.rooms.room import Room
+from signaling.rooms.room import Break, Participant, Room
 from signaling.rooms.view import Sight, diff, farewell
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,10 @@ log = logging.getLogger(__name__)
 #: Above this, changes that come in a burst are told together: a view costs time for each person.
 _TOLD_AT_ONCE = 16
 _TOLD_TOGETHER_S = 0.1
+
+#: What the SFU says of a room or of one peer; `Flows` are for the watch over quality.
+Heard = sfu.PeerTransport | sfu.Seating | sfu.Speakers | sfu.Layers | sfu.Pictures | sfu.OfferWanted
+SourceKind = Literal["camera", "screen"]
 
 
 class Listener(Protocol):
@@ -35,17 +40,19 @@ class Listener(Protocol):
 
 
 class _Guest:
-    """A listener and the view that it has."""
+    """A listener, and the view and the faults that it has; `joined` had it forget older ones."""
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.seen: wire.Room | None = None
+        self.faults: tuple[wire.Fault, ...] = ()
 
 
 class LiveRoom:
     """Holds the newest `room`; whoever changes or follows it calls `take`.
 
-    `seatings`, `transports` and `speakers` are the SFU's last word, for one who comes back.
+    The SFU's last word on each matter is kept for one who comes back. Faults of people whom this
+    process watches over (`set_faults`) are its own to know; those of others are in the room.
     """
 
     def __init__(self, room: Room) -> None:
@@ -55,7 +62,11 @@ class LiveRoom:
         self._later: asyncio.TimerHandle | None = None
         self._seatings: dict[str, wire.Seating] = {}
         self._transports: dict[str, wire.MediaConnection] = {}
+        self._pictures: dict[str, wire.Pictures] = {}
+        self._layers: dict[tuple[str, SourceKind], wire.Layers] = {}
+        self._offers_wanted: dict[str, wire.OfferWanted] = {}
         self._speakers: wire.Speakers | None = None
+        self._faults: dict[str, tuple[Break, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._guests)
@@ -64,12 +75,17 @@ class LiveRoom:
         """Tell a new WebSocket all that its person may see, and everything from now on."""
         guest = _Guest(listener)
         self._guests[listener.connection] = guest
-        self._tell(guest)
+        self._tell(guest, self._people_with_faults())
         if not self._admitted(listener.participant):
             return
+        me = listener.participant
         for message in (
-            self._transports.get(listener.participant),
-            self._seatings.get(listener.participant),
+            self._transports.get(me),
+            self._seatings.get(me),
+            self._pictures.get(me),
+            self._layers.get((me, "camera")),
+            self._layers.get((me, "screen")),
+            self._offers_wanted.get(me),
             self._speakers,
         ):
             if message is not None:
@@ -98,11 +114,7 @@ class LiveRoom:
         if room.version <= self.room.version and not even_older:
             return False
         self.room = room
-        if len(self._guests) <= _TOLD_AT_ONCE:
-            self._tell_all()
-        elif self._later is None:
-            loop = asyncio.get_running_loop()
-            self._later = loop.call_later(_TOLD_TOGETHER_S, self._tell_all)
+        self._tell_soon()
         return True
 
     def admitted(self) -> Iterator[Listener]:
@@ -111,7 +123,7 @@ class LiveRoom:
             if self._admitted(guest.listener.participant):
                 yield guest.listener
 
-    def hear(self, event: sfu.PeerTransport | sfu.Seating | sfu.Speakers) -> None:
+    def hear(self, event: Heard) -> None:
         """Pass on an event of the room's SFU to those in the call whom it concerns."""
         match event:
             case sfu.PeerTransport():
@@ -124,14 +136,54 @@ class LiveRoom:
                 )
                 self._seatings[event.peer] = seating
                 self._send(seating, event.peer)
+            case sfu.Pictures():
+                pictures = wire.Pictures(seats=event.seats)
+                self._pictures[event.peer] = pictures
+                self._send(pictures, event.peer)
+            case sfu.Layers():
+                layers = _layers(event)
+                self._layers[event.peer, layers.kind] = layers
+                self._send(layers, event.peer)
+            case sfu.OfferWanted():
+                wanted = wire.OfferWanted(reason=event.reason)
+                self._offers_wanted[event.peer] = wanted
+                self._send(wanted, event.peer)
             case sfu.Speakers():
                 self._speakers = wire.Speakers(participants=tuple(event.peers))
                 self._send(self._speakers)
+
+    def offered(self, participant: str) -> None:
+        """They have offered, as the SFU may have wanted."""
+        self._offers_wanted.pop(participant, None)
+
+    def wants(self, participant: str, kind: SourceKind) -> bool:
+        """Whether the SFU takes any layer of that source; it does until it says otherwise."""
+        layers = self._layers.get((participant, kind))
+        return layers is None or any(layer.active for layer in layers.layers)
+
+    def pictures(self, participant: str) -> frozenset[int]:
+        """The seats whose pictures are sent to that person."""
+        pictures = self._pictures.get(participant)
+        seats = pictures.seats if pictures is not None else ()
+        return frozenset(seat for seat, state in enumerate(seats) if state == "shown")
+
+    def set_faults(self, participant: str, faults: tuple[Break, ...] | None) -> None:
+        """The faults of a person whom this process watches over; None when it does not any more."""
+        if faults == self._faults.get(participant):
+            return
+        if faults is None:
+            del self._faults[participant]
+        else:
+            self._faults[participant] = faults
+        self._tell_soon()
 
     def forget_media(self) -> None:
         """What the SFU said is void: it has another one now, or knows nothing any more."""
         self._seatings.clear()
         self._transports.clear()
+        self._pictures.clear()
+        self._layers.clear()
+        self._offers_wanted.clear()
         self._speakers = None
 
     def _send(self, message: wire.ServerMessage, participant: str = "") -> None:
@@ -145,15 +197,42 @@ class LiveRoom:
             for person in self.room.participants
         )
 
+    def _tell_soon(self) -> None:
+        if len(self._guests) <= _TOLD_AT_ONCE:
+            self._tell_all()
+        elif self._later is None:
+            loop = asyncio.get_running_loop()
+            self._later = loop.call_later(_TOLD_TOGETHER_S, self._tell_all)
+
     def _tell_all(self) -> None:
         self._later = None
+        people = self._people_with_faults()
         for guest in tuple(self._guests.values()):
             try:
-                self._tell(guest)
+                self._tell(guest, people)
             except Exception:  # a fault of ours with one person must not cost the others
                 log.exception("a person of room %s was not told", self.room.id)
 
-    def _tell(self, guest: _Guest) -> None:
+    def _people_with_faults(self) -> _Faulty:
+        """Who in the call has any fault, and which."""
+        found = (
+            (person, self._faults.get(person.id, running(person)))
+            for person in self.room.participants
+            if person.state == "admitted"
+        )
+        return tuple((person, faults) for person, faults in found if faults)
+
+    def _tell_faults(self, guest: _Guest, people: _Faulty) -> None:
+        listener = guest.listener
+        if not self._admitted(listener.participant):
+            guest.faults = ()  # out of the call there are none
+            return
+        faults = told(listener.participant, people)
+        if faults != guest.faults:
+            guest.faults = faults
+            listener.send(wire.Faults(faults=faults))
+
+    def _tell(self, guest: _Guest, people: _Faulty) -> None:
         listener = guest.listener
         why = farewell(self.room, listener.participant, listener.connection)
         if why is not None and why not in ("ended", "expired"):
@@ -167,12 +246,24 @@ class LiveRoom:
             for message in diff(guest.seen, now_seen, listener.participant):
                 listener.send(message)
             guest.seen = now_seen
+            self._tell_faults(guest, people)
         if why is not None:
             self._finish(listener, why)
 
     def _finish(self, listener: Listener, why: Farewell) -> None:
         self.detach(listener.connection)
         listener.finish(why)
+
+
+#: People and their faults.
+_Faulty = tuple[tuple[Participant, tuple[Break, ...]], ...]
+
+
+def _layers(event: sfu.Layers) -> wire.Layers:
+    return wire.Layers(
+        kind="screen" if event.source.endswith("/screen") else "camera",
+        layers=tuple(wire.Layer(rid=layer.rid, active=layer.active) for layer in event.layers),
+    )
 
 
 def _seated(seat: sfu.SeatedSource | None) -> wire.Seated | None:

@@ -9,6 +9,7 @@ do, one change of a room after the other; the recorder, which may take its time,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -19,7 +20,7 @@ from weakref import WeakValueDictionary
 from signaling.errors import RequestError, ServerError, SignalingError, StoreUnavailable
 from signaling.live.live_room import LiveRoom
 from signaling.live.rooms import Rooms
-from signaling.media import Media, MediaUnavailable, RoomForgotten
+from signaling.media import Media, MediaBusy, MediaUnavailable, RoomForgotten
 from signaling.metrics import Metrics
 from signaling.protocol import messages as wire
 from signaling.recording import RecorderFull, Recordings
@@ -116,30 +117,57 @@ class Performer:
 
     async def host(self, room: Room) -> str:
         """The control URL of the room's SFU; chooses one when there is none. Raises
-        `MediaUnavailable`."""
+        `MediaUnavailable`, `MediaBusy` when every SFU has too much to do."""
         current = room.media
         if current is not None:
             if self._media.connected(current.url):
-                return current.url
-            lost_at = self._host_lost_at.setdefault(current.url, time.monotonic())
-            if time.monotonic() - lost_at < _ANOTHER_HOST_AFTER_S:
+                if await self._has(current.url, room.id):
+                    return current.url
+            elif self._is_just_lost(current.url):
                 raise MediaUnavailable("the room's SFU is away")
-        serving = self._media.serving()
-        if not serving:
-            raise MediaUnavailable("no SFU is there")
+        url = await self._willing(room.id)
         epoch = current.epoch + 1 if current is not None else 1
         try:
-            change = await self._rooms.change(
-                room.id, commands.HostMedia(url=serving[0], epoch=epoch)
-            )
+            change = await self._rooms.change(room.id, commands.HostMedia(url=url, epoch=epoch))
         except RequestError:  # another process was quicker
             newest = await self._rooms.read(room.id)
+            if newest.media is None or newest.media.url != url:
+                with contextlib.suppress(MediaUnavailable):
+                    await self._media.unmake(url, room.id)
             if newest.media is None or newest.media == current:
                 raise
             return newest.media.url
         log.info("room %s is hosted, epoch %d", room.id, epoch)
-        await self._tell_peers(change.after, serving[0], effects.desired(change.after), {})
-        return serving[0]
+        await self._tell_peers(change.after, url, effects.desired(change.after), {})
+        return url
+
+    def _is_just_lost(self, url: str) -> bool:
+        lost_at = self._host_lost_at.setdefault(url, time.monotonic())
+        return time.monotonic() - lost_at < _ANOTHER_HOST_AFTER_S
+
+    async def _has(self, url: str, room_id: str) -> bool:
+        """Whether the room's own SFU has it: one that began anew may have too much to do for it."""
+        try:
+            await self._media.open(url, room_id)
+        except MediaBusy:
+            return False
+        except MediaUnavailable as error:  # whoever asks for more will find out
+            log.info("room %s is not opened: %s", room_id, error)
+        return True
+
+    async def _willing(self, room_id: str) -> str:
+        """The least loaded SFU that takes the room. Raises `MediaUnavailable`, `MediaBusy`."""
+        refusal = MediaUnavailable("no SFU is there")
+        for url in self._media.serving():
+            try:
+                await self._media.make(url, room_id)
+            except MediaBusy as error:
+                refusal = error
+            except MediaUnavailable as error:
+                self._count("open", error)
+            else:
+                return url
+        raise refusal
 
     def found(self, url: str) -> None:
         """That SFU can be spoken to again."""
@@ -312,7 +340,8 @@ class Performer:
             return ""
 
     def _count(self, effect: str, error: Exception) -> None:
-        self._metrics.effect_failures.labels(effect).inc()
+        if not isinstance(error, MediaBusy):  # no fault: the SFUs' own load tells of it
+            self._metrics.effect_failures.labels(effect).inc()
         log.warning("%s failed: %s", effect, error)
 
 

@@ -19,7 +19,7 @@ from signaling.live.errands import Errands
 from signaling.live.live_room import LiveRoom
 from signaling.live.set_back import mended
 from signaling.metrics import Metrics
-from signaling.rooms.commands import Command
+from signaling.rooms.commands import Command, NoteFaults, NoteQuality
 from signaling.rooms.lifecycle import apply
 from signaling.rooms.room import MediaHost, Room, TimelineEntry
 from signaling.store.port import Change, Store, Transition
@@ -30,6 +30,8 @@ _RETRY_S = 1.0
 #: When the store lost writes, versions go on this far above the highest that this process has
 #: seen: another process may have seen a few more.
 _VERSIONS_APART = 1_000
+#: What neither SFU nor recorder does anything about; the next one says it again.
+_OF_NO_EFFECT = NoteFaults | NoteQuality
 
 
 class _Unsaid(NamedTuple):
@@ -123,7 +125,8 @@ class Rooms:
                 events += more
             return room, events
 
-        change = await self._write(room_id, transition)
+        matters = bool(unsaid) or not all(isinstance(each, _OF_NO_EFFECT) for each in commands)
+        change = await self._write(room_id, transition, matters=matters)
         self._forget_unsaid(room_id, unsaid)
         live = self._live.get(room_id)
         if live is not None:
@@ -157,12 +160,13 @@ class Rooms:
         else:
             self._unsaid.pop(room_id, None)
 
-    async def _write(self, room_id: str, transition: Transition) -> Change:
+    async def _write(self, room_id: str, transition: Transition, *, matters: bool = True) -> Change:
         try:
             with self._metrics.store_operation("change"):
                 return await self._store.change(room_id, transition)
         except (StoreUnavailable, asyncio.CancelledError):
-            self.doubtful.setdefault(room_id, "")  # it may have been done
+            if matters:
+                self.doubtful.setdefault(room_id, "")  # it may have been done
             raise
         except RoomUnknown:
             self._unsaid.pop(room_id, None)

@@ -30,6 +30,7 @@ class ErrorCode(enum.Enum):
     RECORDER_FULL = "recorder_full"
     BAD_OFFER = "bad_offer"
     MEDIA_UNAVAILABLE = "media_unavailable"
+    MEDIA_BUSY = "media_busy"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL = "internal"
 
@@ -135,8 +136,12 @@ TEXTS: dict[ErrorCode, tuple[str, str]] = {
         "This browser could not start the call. Please update it, or use a recent Chrome, Firefox or Safari.",
     ),
     ErrorCode.MEDIA_UNAVAILABLE: (
-        "Máy chủ hình ảnh và âm thanh đang bận hoặc gián đoạn. Ứng dụng sẽ tự thử lại.",
-        "The media server is busy or interrupted. The app will try again by itself.",
+        "Máy chủ hình ảnh và âm thanh đang gián đoạn. Ứng dụng sẽ tự thử lại.",
+        "The media server is interrupted. The app will try again by itself.",
+    ),
+    ErrorCode.MEDIA_BUSY: (
+        "Máy chủ đang quá tải, chưa mở được cuộc gọi mới. Ứng dụng sẽ tự thử lại; nếu chưa được, vui lòng thử lại sau ít phút.",
+        "The server has too much to do and cannot begin another call now. The app will try again by itself; if it does not help, please try again in a few minutes.",
     ),
     ErrorCode.STORE_UNAVAILABLE: (
         "Hệ thống đang gián đoạn ngắn. Ứng dụng sẽ tự thử lại, bạn không cần làm gì.",

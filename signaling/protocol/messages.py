@@ -19,7 +19,7 @@ from signaling.protocol.codes import ErrorCode
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Ref = Annotated[str, msgspec.Meta(max_length=64)]
-Sdp = Annotated[str, msgspec.Meta(min_length=1, max_length=65_536)]
+Sdp = Annotated[str, msgspec.Meta(min_length=1, max_length=114_688)]
 #: Without control characters, of which JSON makes six bytes each and no screen makes anything.
 ChatText = Annotated[
     str,
@@ -45,6 +45,22 @@ ParticipantState = Literal["invited", "knocking", "waiting", "admitted", "held",
 Connection = Literal["connected", "away", "lost"]
 Decision = Literal["given", "refused", "withdrawn"]
 RecordingPolicy = Literal["none", "patient", "everyone"]
+#: Of a device: switched off by the person; on; on, but silenced by the system or a hardware switch.
+DeviceState = Literal["off", "on", "muted"]
+#: See `Pictures`.
+PictureState = Literal["shown", "hidden", "off", "network", "busy"]
+FaultCode = Literal[
+    "microphone_muted",
+    "microphone_silent",
+    "camera_muted",
+    "camera_frozen",
+    "uplink_blocked",
+    "downlink_blocked",
+    "decoder_stalled",
+]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,10 +183,49 @@ class View(FromClient, frozen=True, kw_only=True, tag="view"):
 
 
 class Offer(FromClient, frozen=True, kw_only=True, tag="offer"):
-    """The SDP offer of the client's PeerConnection; `fresh` when that PeerConnection is new."""
+    """The SDP offer of the client's PeerConnection; `fresh` when that PeerConnection is new.
+
+    With `saver` the answer makes one's own voice as small as it can be (long frames, nothing in
+    silence): ten minutes of talk in 5 MB both ways.
+    """
 
     sdp: Sdp
     fresh: bool = False
+    saver: bool = False
+
+
+class SeatStats(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one seat has received and shown since the PeerConnection began; counters only grow."""
+
+    seat: Annotated[int, msgspec.Meta(ge=0, lt=64)]
+    audio_packets: Count = 0
+    concealed_samples: Count = 0
+    audio_samples: Count = 0
+    video_packets: Count = 0
+    frames_received: Count = 0
+    frames_decoded: Count = 0
+    freezes: Count = 0
+    freeze_ms: Milliseconds = 0
+
+
+class Stats(FromClient, frozen=True, kw_only=True, tag="stats"):
+    """How the client's own devices and its connection do; send it once a second while in the call.
+
+    From it and from what the SFU sees come `Faults` and the consultation's quality record.
+    `microphone_level` is the loudest since the last message, 0 to 1; `camera_frames` counts the
+    frames that the camera gave. Losses are fractions since the last message.
+    """
+
+    microphone: DeviceState
+    camera: DeviceState
+    microphone_level: Share | None = None
+    camera_frames: Count | None = None
+    received_packets: Count = 0
+    down_loss: Share = 0
+    up_loss: Share = 0
+    jitter_ms: Milliseconds = 0
+    round_trip_ms: Milliseconds | None = None
+    seats: Annotated[tuple[SeatStats, ...], msgspec.Meta(max_length=64)] = ()
 
 
 class MediaState(FromClient, frozen=True, kw_only=True, tag="media_state"):
@@ -211,6 +266,7 @@ ClientMessage = (
     | View
     | Offer
     | MediaState
+    | Stats
     | Leave
     | End
     | Ping
@@ -381,10 +437,67 @@ class Speakers(Wire, frozen=True, kw_only=True, tag="speakers"):
 class MediaConnection(Wire, frozen=True, kw_only=True, tag="media_connection"):
     """Your media transport as the SFU sees it.
 
-    After `failed`, `closed` or `renegotiate` offer on a new PeerConnection.
+    `disconnected`: nothing was heard from you for 5 s; it may mend by itself, an ICE restart
+    mends it sooner. After `failed`, `closed` or `renegotiate` offer on a new PeerConnection.
     """
 
-    state: Literal["connecting", "connected", "failed", "closed", "renegotiate"]
+    state: Literal["connecting", "connected", "disconnected", "failed", "closed", "renegotiate"]
+
+
+class Layer(Wire, frozen=True, kw_only=True):
+    """One encoding, by its RID ("" for the only one)."""
+
+    rid: str
+    active: bool
+
+
+class Layers(Wire, frozen=True, kw_only=True, tag="layers"):
+    """Which encodings of your camera or screen to send from now on: those that somebody takes.
+
+    Stop the others (`RTCRtpSender.setParameters`, `active`); they are asked for again before they
+    are needed.
+    """
+
+    kind: Literal["camera", "screen"]
+    layers: tuple[Layer, ...]
+
+
+class Pictures(Wire, frozen=True, kw_only=True, tag="pictures"):
+    """What becomes of the picture on each of your seats.
+
+    `shown`: sent. `hidden`: you said that you do not draw it. `off`: its source sends none.
+    `network`: stopped, your network now carries sound only. `busy`: stopped, the server has more
+    to do than it can. The last two come back by themselves; say so in the place of the picture.
+    """
+
+    seats: tuple[PictureState, ...]
+
+
+class OfferWanted(Wire, frozen=True, kw_only=True, tag="offer_wanted"):
+    """Offer again on the same PeerConnection: the answer will be another.
+
+    `codec`: somebody in the call cannot decode what you send.
+    """
+
+    reason: Literal["codec"]
+
+
+class Fault(Wire, frozen=True, kw_only=True):
+    """Something that keeps two people from seeing or hearing each other.
+
+    `participant` is at whose end it is; `text` says to you what is wrong and what to do.
+    """
+
+    participant: str
+    code: FaultCode
+    since: float
+    text: Text
+
+
+class Faults(Wire, frozen=True, kw_only=True, tag="faults"):
+    """All faults that concern you now, of your own end and of those you hear; replaces the last."""
+
+    faults: tuple[Fault, ...]
 
 
 class Ended(Wire, frozen=True, kw_only=True, tag="ended"):
@@ -427,6 +540,10 @@ ServerMessage = (
     | Seating
     | Speakers
     | MediaConnection
+    | Layers
+    | Pictures
+    | OfferWanted
+    | Faults
     | Ended
     | Pong
     | Done

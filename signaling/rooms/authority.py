@@ -47,6 +47,8 @@ AUTHORITY: dict[type[c.Command], Permission | Authority] = {
     c.Lose: Authority.SYSTEM,
     c.ForgetNode: Authority.SYSTEM,
     c.HostMedia: Authority.SYSTEM,
+    c.NoteFaults: Authority.SYSTEM,
+    c.NoteQuality: Authority.SYSTEM,
     c.Expire: Authority.SYSTEM,
     Met: Authority.SYSTEM,
 }

@@ -17,6 +17,7 @@ from signaling.protocol.messages import (
     MediaKind,
     Role,
 )
+from signaling.rooms.room import Break, Measured
 
 SYSTEM = ""
 
@@ -189,6 +190,20 @@ class HostMedia(Command, frozen=True, kw_only=True):
     epoch: int
 
 
+class NoteFaults(Command, frozen=True, kw_only=True):
+    """What is wrong with somebody's devices or network now; whatever is not named is over."""
+
+    participant: str
+    faults: tuple[Break, ...]
+
+
+class NoteQuality(Command, frozen=True, kw_only=True):
+    """What a process has measured of somebody so far; replaces what it said before."""
+
+    participant: str
+    measured: Measured
+
+
 class End(Command, frozen=True, kw_only=True):
     """The consultation is over."""
 
@@ -222,6 +237,8 @@ RoomCommand = (
     | StopRecording
     | SetMedia
     | HostMedia
+    | NoteFaults
+    | NoteQuality
     | End
     | Expire
 )

@@ -10,6 +10,7 @@ from signaling.errors import RoomError, TokenError
 from signaling.protocol.codes import ErrorCode
 from signaling.protocol.messages import Media
 from signaling.rooms import commands as c
+from signaling.rooms import quality
 from signaling.rooms.draft import Draft
 from signaling.rooms.room import Invitation, Participant, Room, Session
 
@@ -74,6 +75,7 @@ def reconnect(draft: Draft, command: c.Reconnect) -> None:
     )
     draft.set_person(person.id, session=renewed)
     if session.lost:
+        quality.note_back(draft, person.id)
         draft.note("back", person.id)
 
 
@@ -107,4 +109,5 @@ def lose(draft: Draft, command: c.Lose) -> None:
     if draft.now - session.away_since < command.grace_s:
         return
     draft.set_person(person.id, session=msgspec.structs.replace(session, lost=True))
+    quality.note_lost(draft, person.id, session.away_since)
     draft.note("lost", person.id)

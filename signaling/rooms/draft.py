@@ -10,7 +10,7 @@ from signaling.errors import RoomError
 from signaling.protocol.codes import ErrorCode
 from signaling.protocol.messages import Media, ParticipantState
 from signaling.rooms.commands import Command
-from signaling.rooms.room import Participant, Presence, Room, TimelineEntry
+from signaling.rooms.room import Break, Participant, Presence, Room, TimelineEntry
 from signaling.rooms.states import CONSULTATION_STATES, PARTICIPANT_STATES
 
 
@@ -20,6 +20,15 @@ def find(room: Room, participant_id: str) -> Participant:
         if person.id == participant_id:
             return person
     raise RoomError(ErrorCode.PARTICIPANT_UNKNOWN, participant_id)
+
+
+def ended(breaks: tuple[Break, ...], now: float) -> tuple[Break, ...]:
+    """The breaks, all of them over."""
+    if all(each.end is not None for each in breaks):
+        return breaks
+    return tuple(
+        msgspec.structs.replace(each, end=now) if each.end is None else each for each in breaks
+    )
 
 
 class Draft:
@@ -70,6 +79,7 @@ class Draft:
         changed: dict[str, Any] = {"state": state}
         if person.state == "admitted" and state != "admitted":
             changed |= {"presences": self._close(person), "hand_raised": False}
+            changed |= {"breaks": ended(person.breaks, self.now)}
         if state == "admitted" and person.state != "admitted":
             changed |= {"presences": (*person.presences, Presence(start=self.now))}
         if state == "waiting" and person.waiting_since is None:
@@ -88,9 +98,10 @@ class Draft:
         return True
 
     def close_presences(self) -> None:
-        """End every stay in the call."""
+        """End every stay in the call, and what went wrong in it."""
         for person in self.room.participants:
-            self.set_person(person.id, presences=self._close(person))
+            breaks = ended(person.breaks, self.now)
+            self.set_person(person.id, presences=self._close(person), breaks=breaks)
 
     def _close(self, person: Participant) -> tuple[Presence, ...]:
         return tuple(

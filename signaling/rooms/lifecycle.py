@@ -11,7 +11,7 @@ from typing import Any
 
 from signaling.errors import RoomError
 from signaling.protocol.codes import ErrorCode
-from signaling.rooms import authority, conversation, recordings
+from signaling.rooms import authority, conversation, quality, recordings
 from signaling.rooms import commands as c
 from signaling.rooms import connections as conn
 from signaling.rooms import invitations as inv
@@ -41,10 +41,14 @@ def apply(room: Room, command: c.Command, now: float) -> tuple[Room, tuple[Timel
 
 def _after_the_end(room: Room, command: c.Command) -> tuple[Room, tuple[TimelineEntry, ...]]:
     # What comes late by itself is no one's mistake; anything asked for is answered plainly.
-    late = isinstance(command, c.Disconnect | c.Leave | c.Lose | c.ForgetNode | c.Expire)
-    if late or (isinstance(command, c.StopRecording) and command.reason == "failed"):
+    if isinstance(command, _LATE) or (
+        isinstance(command, c.StopRecording) and command.reason == "failed"
+    ):
         return room, ()
     raise RoomError(ErrorCode.CONSULTATION_ENDED)
+
+
+_LATE = c.Disconnect | c.Leave | c.Lose | c.ForgetNode | c.Expire | c.NoteFaults | c.NoteQuality
 
 
 def _begin_when_met(draft: Draft) -> None:
@@ -139,6 +143,8 @@ _STEPS: dict[type[c.Command], Callable[[Draft, Any], None]] = {
     c.StartRecording: recordings.start_recording,
     c.StopRecording: recordings.stop_recording,
     c.HostMedia: _host_media,
+    c.NoteFaults: quality.note_faults,
+    c.NoteQuality: quality.note_quality,
     c.End: _end,
     c.Expire: _expire,
 }

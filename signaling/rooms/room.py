@@ -15,6 +15,7 @@ from signaling.protocol.messages import (
     ConsultationState,
     Decision,
     Facility,
+    FaultCode,
     Language,
     Media,
     MediaKind,
@@ -23,6 +24,9 @@ from signaling.protocol.messages import (
     RecordingPolicy,
     Role,
 )
+
+#: Why somebody was not seen or heard: a fault, or away for longer than the grace period.
+BreakReason = FaultCode | Literal["connection_lost"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +87,45 @@ class Consent(Value, frozen=True, kw_only=True):
     language: Language
 
 
+class Break(Value, frozen=True, kw_only=True):
+    """A time in which somebody in the call was not seen or heard, or saw or heard nothing."""
+
+    reason: BreakReason
+    start: float
+    end: float | None = None
+
+
+class Spread(Value, frozen=True, kw_only=True):
+    """Values that were measured: how many, their sum, the least and the most."""
+
+    count: int = 0
+    total: float = 0.0
+    least: float = 0.0
+    most: float = 0.0
+
+
+class Measured(Value, frozen=True, kw_only=True):
+    """All that one `observer`, a process of ours, has measured of a person, second by second.
+
+    `up` is from the person to the SFU, `down` to them. Losses are fractions of packets, `freezes`
+    of the pictures that they see, `concealed_samples` of the `audio_samples` that they hear.
+    """
+
+    observer: str
+    up_loss: Spread = Spread()
+    down_loss: Spread = Spread()
+    up_jitter_ms: Spread = Spread()
+    down_jitter_ms: Spread = Spread()
+    round_trip_ms: Spread = Spread()
+    up_bps: Spread = Spread()
+    down_bps: Spread = Spread()
+    score: Spread = Spread()
+    freezes: int = 0
+    freeze_ms: float = 0.0
+    concealed_samples: int = 0
+    audio_samples: int = 0
+
+
 class Participant(Value, frozen=True, kw_only=True):
     """One person of the consultation. `id` is also the SFU's peer id."""
 
@@ -99,6 +142,8 @@ class Participant(Value, frozen=True, kw_only=True):
     hand_raised: bool = False
     waiting_since: float | None = None
     presences: tuple[Presence, ...] = ()
+    breaks: tuple[Break, ...] = ()
+    measured: tuple[Measured, ...] = ()
 
 
 class ChatLine(Value, frozen=True, kw_only=True):

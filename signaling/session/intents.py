@@ -40,6 +40,7 @@ class Negotiate(msgspec.Struct, frozen=True, kw_only=True):
     ref: str
     sdp: str
     fresh: bool
+    saver: bool
 
 
 class Show(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,16 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
     pinned: tuple[str, ...]
 
 
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Take in how the person's devices do, without an answer unless there is a `ref` (`Done`).
+
+    None: they come too often, this one counts for nothing.
+    """
+
+    ref: str
+    stats: wire.Stats | None
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Send this, and no more; with `close` set, close the WebSocket after it."""
 
@@ -57,4 +68,4 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     close: CloseCode | None = None
 
 
-Intent = Enter | TakeUp | Change | Negotiate | Show | Reply
+Intent = Enter | TakeUp | Change | Negotiate | Show | Report | Reply

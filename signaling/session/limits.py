@@ -8,6 +8,8 @@ MESSAGES_PER_S, MESSAGES_BURST = 20.0, 60.0
 CHAT_PER_S, CHAT_BURST = 5.0, 10.0
 #: Refusals told before the connection is closed: one is an accident, a minute of them is not.
 REFUSALS_PER_S, REFUSALS_BURST = 1.0, 20.0
+#: `stats` are due once a second; a device that slept sends a few at once. More are overlooked.
+STATS_PER_S, STATS_BURST = 1.0, 5.0
 #: Malformed messages before the connection is closed.
 MALFORMED_MAX = 3
 
@@ -30,6 +32,10 @@ class TokenBucket:
             return False
         self._tokens -= 1.0
         return True
+
+    def give_back(self) -> None:
+        """Undo one `take`: what it was taken for counts elsewhere."""
+        self._tokens = min(self._burst, self._tokens + 1.0)
 
     def is_full(self, now: float) -> bool:
         """Whether nothing was taken lately: such a bucket can be forgotten and made anew."""

@@ -17,7 +17,7 @@ from signaling.protocol import codec, replies
 from signaling.protocol import messages as wire
 from signaling.protocol.codes import CloseCode, ErrorCode
 from signaling.rooms import commands as c
-from signaling.session.intents import Change, Enter, Intent, Negotiate, Reply, Show, TakeUp
+from signaling.session.intents import Change, Enter, Intent, Negotiate, Reply, Report, Show, TakeUp
 from signaling.session.limits import (
     CHAT_BURST,
     CHAT_PER_S,
@@ -26,6 +26,8 @@ from signaling.session.limits import (
     MESSAGES_PER_S,
     REFUSALS_BURST,
     REFUSALS_PER_S,
+    STATS_BURST,
+    STATS_PER_S,
     TokenBucket,
 )
 from signaling.session.states import CONNECTION_STATES, ConnectionEvent, ConnectionState
@@ -49,6 +51,7 @@ class Connection:
         self._silence_s = ping_interval_s * SILENT_INTERVALS
         self._messages = TokenBucket(MESSAGES_PER_S, MESSAGES_BURST, now)
         self._chat = TokenBucket(CHAT_PER_S, CHAT_BURST, now)
+        self._stats = TokenBucket(STATS_PER_S, STATS_BURST, now)
         self._refusals = TokenBucket(REFUSALS_PER_S, REFUSALS_BURST, now)
         self._malformed = 0
 
@@ -114,11 +117,21 @@ class Connection:
             return self._error(ErrorCode.JOIN_FIRST, message.ref)
         match message:
             case wire.Offer():
-                return Negotiate(ref=message.ref, sdp=message.sdp, fresh=message.fresh)
+                return Negotiate(
+                    ref=message.ref, sdp=message.sdp, fresh=message.fresh, saver=message.saver
+                )
+            case wire.Stats():
+                return self._report(message, now)
             case wire.View():
                 return Show(ref=message.ref, seats=message.seats, pinned=message.pinned)
         command = to_command(message, self.participant, self._new_id)
         return Change(ref=message.ref, command=command)
+
+    def _report(self, message: wire.Stats, now: float) -> Report:
+        if not self._stats.take(now):
+            return Report(ref=message.ref, stats=None)
+        self._messages.give_back()
+        return Report(ref=message.ref, stats=message)
 
     def _bad(self, error: ProtocolError) -> Reply:
         self._malformed += 1

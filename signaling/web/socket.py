@@ -185,7 +185,9 @@ class Socket:
             case intents.TakeUp():
                 await self._take_up(intent)
             case intents.Negotiate():
-                offer = wire.Offer(ref=intent.ref, sdp=intent.sdp, fresh=intent.fresh)
+                offer = wire.Offer(
+                    ref=intent.ref, sdp=intent.sdp, fresh=intent.fresh, saver=intent.saver
+                )
                 self.send(
                     await consultations.negotiate(self._consultation, self.participant, offer)
                 )
@@ -194,6 +196,11 @@ class Socket:
                 view = wire.View(seats=intent.seats, pinned=intent.pinned)
                 await consultations.show(self._consultation, self.participant, view)
                 self.send(wire.Done(ref=intent.ref))
+            case intents.Report():
+                if intent.stats is not None:
+                    consultations.report(self._consultation, self.participant, intent.stats)
+                if intent.ref:
+                    self.send(wire.Done(ref=intent.ref))
             case intents.Change(command=c.StartRecording() as command):
                 await consultations.start_recording(self._consultation, command)
                 self.send(wire.Done(ref=intent.ref))

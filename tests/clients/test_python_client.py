@@ -18,13 +18,19 @@ from signaling.protocol.messages import (
     ChatLine,
     Consultation,
     Facility,
+    Fault,
+    Faults,
     Joined,
+    Layer,
+    Layers,
     Participant,
     ParticipantHidden,
+    Pictures,
     Recording,
     Room,
     Seating,
     Speakers,
+    Text,
 )
 from tests.support.media import tone_share
 
@@ -156,6 +162,22 @@ def test_changes_between_rooms_are_taken_in() -> None:
     assert copy.recording == Recording(state="on", policy="none", since=2.0)
     assert copy.speakers == ("nurse",)
     assert copy.seating == Seating(seats=(None,), wanted=2)
+
+
+def test_what_becomes_of_layers_pictures_and_faults_is_kept() -> None:
+    copy = RoomCopy(JOINED)
+    copy.apply(room(person("me"), person("doctor")))
+    layers = (Layer(rid="q", active=True), Layer(rid="f", active=False))
+    copy.apply(Layers(kind="camera", layers=layers))
+    copy.apply(Layers(kind="screen", layers=()))
+    copy.apply(Pictures(seats=("shown", "network")))
+    silent = Fault(participant="me", code="microphone_silent", since=1.0, text=Text(vi="", en=""))
+    copy.apply(Faults(faults=(silent,)))
+    assert copy.layers == {"camera": layers, "screen": ()}
+    assert copy.pictures == ("shown", "network")
+    assert [each.code for each in copy.faults] == ["microphone_silent"]
+    copy.apply(room(person("me", "held")))
+    assert not copy.faults
 
 
 def test_a_hidden_person_is_forgotten() -> None:

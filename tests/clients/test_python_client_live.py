@@ -78,6 +78,19 @@ class Ear:
         return None
 
 
+class Camera(Pattern):
+    """A camera that can get stuck."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.works = asyncio.Event()
+        self.works.set()
+
+    async def recv(self) -> VideoFrame:
+        await self.works.wait()
+        return await super().recv()
+
+
 @dataclass
 class Visit:
     """A clinician and a patient in the call, each with what they hear and see."""
@@ -87,6 +100,7 @@ class Visit:
     patient: Signalling
     calls: tuple[Call, Call]
     ears: tuple[Ear, Ear]
+    cameras: tuple[Camera, Camera]
 
     async def flows(self) -> None:
         """Both hear and see each other."""
@@ -116,15 +130,16 @@ async def visit(server: WholeServer) -> AsyncIterator[Visit]:
         ]
         await admitted(clinician, patient)
         calls, ears = [], []
-        for session, hz in ((clinician, CLINICIAN_HZ), (patient, PATIENT_HZ)):
+        cameras = Camera(), Camera()
+        for session, hz, camera in zip(
+            (clinician, patient), (CLINICIAN_HZ, PATIENT_HZ), cameras, strict=True
+        ):
             ear = Ear()
-            call = Call(
-                session, audio=Tone(hz), video=Pattern(), on_audio=ear.hear, on_video=ear.see
-            )
+            call = Call(session, audio=Tone(hz), video=camera, on_audio=ear.hear, on_video=ear.see)
             calls.append(await stack.enter_async_context(call))
             ears.append(ear)
             await call.connected()
-        yield Visit(created, clinician, patient, (calls[0], calls[1]), (ears[0], ears[1]))
+        yield Visit(created, clinician, patient, (calls[0], calls[1]), (ears[0], ears[1]), cameras)
 
 
 async def test_a_visit_from_the_waiting_room_to_the_end(server: WholeServer) -> None:
@@ -172,6 +187,28 @@ async def test_a_lost_connection_is_resumed_while_media_flows(server: WholeServe
         await eventually(
             lambda: None if held.calls[1].seats[0].audio_frames > before + 25 else "no audio"
         )
+
+
+async def test_a_camera_that_gets_stuck_is_named_at_both_ends(server: WholeServer) -> None:
+    async with visit(server) as held:
+        await held.flows()
+        patient = held.patient.room.joined.participant
+        camera = held.cameras[1]
+
+        def told(*faults: str) -> str | None:
+            for session in (held.clinician, held.patient):
+                found = [(each.participant, each.code) for each in session.room.faults]
+                if found != [(patient, code) for code in faults]:
+                    return str(found)
+            return None
+
+        camera.works.clear()
+        # A camera that was just switched on is given three seconds; then five to be found out.
+        await eventually(lambda: told("camera_frozen"), within_s=8)
+        texts = {session.room.faults[0].text.en for session in (held.clinician, held.patient)}
+        assert len(texts) == 2
+        camera.works.set()
+        await eventually(lambda: told(), within_s=5)
 
 
 async def test_a_place_is_taken_over_with_its_secret(server: WholeServer) -> None:

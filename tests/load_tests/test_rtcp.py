@@ -13,12 +13,14 @@ from sfu.rtp.rtcp import (
     ReceiverReport,
     SenderReport,
     SourceDescription,
+    TransportFeedback,
     compound,
     ntp_time,
     parse_compound,
 )
 
 NOW_NS = 1_700_000_000_250_000_000
+TICK_NS = 250_000
 
 
 def test_sender_report_is_read_by_the_sfu() -> None:
@@ -70,3 +72,22 @@ def test_a_sender_report_of_the_sfu_is_read() -> None:
 def test_garbage_never_raises(data: bytes) -> None:
     for item in rtcp.read(data):
         assert isinstance(item, rtcp.Wanted | rtcp.Reported)
+
+
+@given(
+    first=st.integers(0, 0xFFFF),
+    steps=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 400)), max_size=80),
+)
+def test_transport_feedback_is_read_by_the_sfu(first: int, steps: list[tuple[int, int]]) -> None:
+    arrivals = [(first, NOW_NS)]
+    for ahead, later_ticks in steps:
+        sequence, now_ns = arrivals[-1]
+        arrivals.append((sequence + ahead, now_ns + later_ticks * TICK_NS))
+    (read,) = parse_compound(rtcp.transport_feedback(5, 7, arrivals))
+    assert isinstance(read, TransportFeedback)
+    assert (read.sender_ssrc, read.feedback_count) == (5, 7)
+    assert read.base_sequence == first
+    assert list(read.offsets) == [sequence - first for sequence, _ in arrivals]
+    assert [tick - read.ticks[0] for tick in read.ticks] == [
+        (now_ns - NOW_NS) // TICK_NS for _, now_ns in arrivals
+    ]

@@ -136,6 +136,12 @@ async def test_start_stop_archive__files_manifest_and_bundle(tmp_path: Path) -> 
     assert sounds[0].tone(440) > 0.8
     assert sounds[1].tone(880) > 0.8
     assert json.loads((directory / "chat.json").read_text())[0]["text"] == "Chào bác sĩ ạ"
+    quality = json.loads((directory / "quality.json").read_text())
+    assert "G.107" in quality["score"]
+    (row,) = quality["participants"]
+    assert (row["participant"], row["score"]["mean"]) == ("p2", 4.1)
+    assert row["breaks"][0]["reason"] == "uplink_blocked"
+    assert "quality.json" in {file.path for file in manifest.files}
     bundle = json.loads((directory / "bundle.json").read_text())
     named = {
         content["attachment"].get("url", "").partition("/c-1/")[2]

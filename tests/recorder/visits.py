@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from recorder.record.dossier import (
+    Break,
     ChatLine,
     Dossier,
     Facility,
     Participant,
     Presence,
+    Quality,
+    Range,
     RecordingSpan,
     TimelineEntry,
 )
@@ -49,6 +52,15 @@ def visit(
             RecordingSpan(id=name, started_at=T, started_by="p1") for name in recordings
         ),
         timeline=(TimelineEntry(at=T, what="admitted", participant="p2"),),
+        quality=(
+            Quality(
+                participant="p2",
+                measured_s=29,
+                loss_up=Range(mean=0.01, least=0.0, most=0.2),
+                score=Range(mean=4.1, least=1.0, most=4.4),
+                breaks=(Break(reason="uplink_blocked", start=T + 3, end=T + 5),),
+            ),
+        ),
     )
 
 

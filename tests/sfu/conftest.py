@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import aioice.ice
 import pytest
+
+from tests.sfu.routing import CALL, Stage, StagePeer
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +18,20 @@ def _loopback_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
         return ["127.0.0.1"]
 
     monkeypatch.setattr(aioice.ice, "get_host_addresses", only_loopback)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    """A router on a real engine."""
+    stage = Stage(tap_buffer_bytes=1 << 26)
+    yield stage
+    assert stage.router.state.faults.count == 0
+    await stage.close()
+
+
+@pytest.fixture
+async def pair(stage: Stage) -> tuple[StagePeer, StagePeer]:
+    """Two connected peers who may do everything."""
+    an = await stage.peer("an", *CALL).connected()
+    binh = await stage.peer("binh", *CALL).connected()
+    return an, binh

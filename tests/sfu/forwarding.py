@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass, field
 
@@ -27,8 +28,12 @@ MS = 1_000_000
 
 VP8_PT, OPUS_PT = 96, 111
 #: What the sender negotiated, and what each receiver did.
-LEVEL_IN, SEND_TIME_IN = 1, 3
-MID_OUT, LEVEL_OUT = 4, 6
+LEVEL_IN, SEND_TIME_IN, TRANSPORT_CC_IN, DEPENDENCY_IN = 1, 3, 5, 7
+MID_OUT, LEVEL_OUT, TRANSPORT_CC_OUT, DEPENDENCY_OUT = 4, 6, 8, 9
+#: The payload types that receivers have for each codec, and for its repeats.
+VIDEO_OUT: dict[Codec, int] = {"VP8": 101, "H264": 102, "VP9": 103, "AV1": 104}
+RTX_OUT: dict[Codec, int] = {codec: number + 20 for codec, number in VIDEO_OUT.items()}
+RTX_SSRC, RTX_IN = 950, 97
 
 Profile = int
 GCM: Profile = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
@@ -146,6 +151,22 @@ class Party:
         )
         return self._stage.engine.add_stream(spec)
 
+    def adds_modern(self, ssrc: int, codec: Codec = "VP8") -> StreamHandle:
+        """A video stream with transport-wide sequence numbers, and repeats on `ssrc + 1000`."""
+        spec = StreamSpec(
+            self.transport,
+            ssrc,
+            "video",
+            codec,
+            VP8_PT,
+            90_000,
+            transport_cc_id=TRANSPORT_CC_IN,
+            dependency_id=DEPENDENCY_IN,
+        )
+        stream = self._stage.engine.add_stream(spec)
+        self._stage.engine.add_repair(stream, ssrc + 1000, RTX_IN)
+        return stream
+
     def sees(self, stream: StreamHandle | None, kind: Kind = "video", ssrc: int = 900) -> LegHandle:
         """A leg to this party that shows `stream`."""
         payload_types: dict[Codec, int] = {"opus": 100} if kind == "audio" else {"VP8": 101}
@@ -154,13 +175,31 @@ class Party:
         self._stage.engine.select(leg, stream)
         return leg
 
+    def sees_modern(self, stream: StreamHandle | None, ssrc: int = 900) -> LegHandle:
+        """A video leg with RTX and transport-wide sequence numbers."""
+        spec = LegSpec(
+            self.transport,
+            ssrc,
+            "video",
+            VIDEO_OUT,
+            "seat0",
+            MID_OUT,
+            transport_cc_id=TRANSPORT_CC_OUT,
+            dependency_id=DEPENDENCY_OUT,
+            rtx_ssrc=ssrc + 50,
+            rtx_payload_types=RTX_OUT,
+        )
+        leg = self._stage.engine.add_leg(spec)
+        self._stage.engine.select(leg, stream)
+        return leg
+
 
 class Stage:
     """The engine, its wire, its punts, and a clock that the test moves."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Heard | None = None) -> None:
         self.wire = Wire()
-        self.heard = Heard()
+        self.heard = heard or Heard()
         self.engine = Engine(self.heard, self.wire)
         self.heard.engine = self.engine
         self.now_ns = START_NS
@@ -196,6 +235,44 @@ def audio(sequence: int, *, ssrc: int = 2, level: int | None = 30) -> RtpPacket:
     payload = b"opus %d" % sequence
     time = sequence * 960 & 0xFFFF_FFFF
     return RtpPacket(OPUS_PT, sequence & 0xFFFF, time, ssrc, payload, False, (), 0xBEDE, extension)
+
+
+def layered(
+    sequence: int,
+    temporal: int = 0,
+    *,
+    key: bool = False,
+    sync: bool = False,
+    picture_id: int | None = None,
+    ends: bool = True,
+    ssrc: int = 1,
+) -> RtpPacket:
+    """A VP8 packet of a temporal layer; its payload tells its sequence number."""
+    number = sequence if picture_id is None else picture_id
+    descriptor = build_vp8(0x90E0, number & 0x7FFF, number & 0xFF)
+    descriptor += bytes((temporal << 6 | sync << 5,))
+    frame = (b"\0" if key else b"\1") + b"%d" % sequence
+    return RtpPacket(
+        VP8_PT, sequence & 0xFFFF, number * 3000 & 0xFFFF_FFFF, ssrc, descriptor + frame, ends
+    )
+
+
+def stamped(packet: RtpPacket, number: int) -> RtpPacket:
+    """The packet with a transport-wide sequence number."""
+    extension = extension_block([(TRANSPORT_CC_IN, number.to_bytes(2, "big"))])[4:]
+    return dataclasses.replace(packet, extension_profile=0xBEDE, extension=extension)
+
+
+def again(packet: RtpPacket, sequence: int, number: int = 0) -> RtpPacket:
+    """The packet on its retransmission SSRC (RFC 4588)."""
+    payload = packet.sequence.to_bytes(2, "big") + packet.payload
+    return dataclasses.replace(
+        stamped(packet, number),
+        payload_type=RTX_IN,
+        sequence=sequence,
+        ssrc=packet.ssrc + 1000,
+        payload=payload,
+    )
 
 
 def numbers(packets: list[RtpPacket]) -> list[int]:

@@ -38,6 +38,8 @@ MS = 1_000_000
 SECOND = 1_000 * MS
 ROOM = RoomId("room")
 ALL: tuple[SendKind, ...] = ("audio", "video", "screen")
+#: The sections of a peer with one seat.
+CALL = ("mic", "cam", "hear", "see")
 
 
 class Stage:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.forwarder.batch import (
-    LEAST_SEGMENTS,
     MAX_SEGMENTED_BYTES,
     MAX_SEGMENTS,
     Batch,
@@ -90,16 +89,27 @@ def send_all(batch: Batch, made: Sequence[bytes], address: Address) -> None:
     batch.flush()
 
 
-def test_flush__few_packets__sent_one_by_one(udp: CountingSocket, first: Receiver) -> None:
+def test_flush__one_packet_an_address__sent_as_it_is(
+    udp: CountingSocket, first: Receiver, second: Receiver
+) -> None:
     batch = Batch(udp)
-    made = packets(*[100] * (LEAST_SEGMENTS - 1))
-    for data in made:
-        batch.gather(data, first.address)
+    batch.gather(b"a", first.address)
+    batch.gather(b"b", second.address)
     assert first.received() == []
     batch.flush()
     batch.flush()
+    assert (first.received(), second.received()) == ([b"a"], [b"b"])
+    assert (udp.single, udp.segmented, batch.sent_packets) == (2, 0, 2)
+
+
+@pytest.mark.parametrize(("sizes", "segmented"), [((9, 9), 1), ((9, 5), 1), ((5, 9), 0)])
+def test_flush__two_packets__one_send_when_the_second_is_no_longer(
+    udp: CountingSocket, first: Receiver, sizes: tuple[int, int], segmented: int
+) -> None:
+    made = packets(*sizes)
+    send_all(Batch(udp), made, first.address)
     assert first.received() == made
-    assert (udp.single, udp.segmented, batch.sent_packets) == (len(made), 0, len(made))
+    assert (udp.segmented, udp.single) == (segmented, 0 if segmented else 2)
 
 
 def test_flush__equal_sizes__one_segmented_send(udp: CountingSocket, first: Receiver) -> None:
@@ -186,6 +196,44 @@ def test_send__larger_than_a_datagram__dropped(udp: CountingSocket, first: Recei
     batch = Batch(udp)
     batch.send(bytes(70_000), first.address)
     assert (first.received(), batch.dropped_packets) == ([], 1)
+
+
+def test_divert__address__packets_go_there_until_it_ends(
+    udp: CountingSocket, first: Receiver, second: Receiver
+) -> None:
+    batch = Batch(udp)
+    taken: list[bytes] = []
+    batch.divert(first.address, taken.extend)
+    batch.gather(b"1", first.address)
+    batch.gather(b"2", second.address)
+    batch.gather(b"3", first.address)
+    batch.flush()
+    batch.send(b"4", first.address)
+    batch.send(b"5", second.address)
+    assert (taken, first.received(), second.received()) == ([b"1", b"3", b"4"], [], [b"2", b"5"])
+    assert (batch.sent_packets, udp.single) == (5, 2)
+    batch.divert(first.address, None)
+    batch.divert(first.address, None)
+    batch.send(b"6", first.address)
+    assert (len(taken), first.received()) == (3, [b"6"])
+
+
+def test_divert__ended_by_its_own_taker__the_others_still_get_theirs(
+    udp: CountingSocket, first: Receiver, second: Receiver
+) -> None:
+    batch = Batch(udp)
+    taken: list[bytes] = []
+
+    def take(packets: Sequence[bytes]) -> None:
+        taken.extend(packets)
+        for receiver in (first, second):
+            batch.divert(receiver.address, None)
+
+    for receiver in (first, second):
+        batch.divert(receiver.address, take)
+        batch.gather(b"x", receiver.address)
+    batch.flush()
+    assert len(taken) + len(first.received()) + len(second.received()) == 2
 
 
 @given(st.lists(st.integers(1, 1500) | st.sampled_from([1100, 1101]), max_size=300))

@@ -61,6 +61,10 @@ async def test_metrics__show_the_call_and_no_person() -> None:
             assert value(text, "sent_bytes_total", kind="video") > 5
             assert value(text, "tap_backlog_bytes") > 0
             assert value(text, "pli_sent_total") > 0
+            assert value(text, "seats_by_picture", picture="shown") == 2
+            assert value(text, "legs_by_layer", layer="0") > 0
+            assert value(text, "protection", level="normal") == 1
+            assert value(text, "tcp_connections") == 0
             assert value(text, "forwarding_seconds_count") > 0
             assert value(text, "loop_lag_seconds_count") > 0
             assert "must-not-appear" not in text

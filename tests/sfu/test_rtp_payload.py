@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfu.rtp.extensions import value
+from sfu.rtp.packet import payload_bounds
 from sfu.rtp.payload import (
     PayloadFormatError,
     build_vp8,
     h264_starts_key_frame,
     parse_vp8,
 )
+from sfu.transport.description import AUDIO_LEVEL_URI, RID_URI, Section, parse_offer
+from tests import vectors
 
 
 @st.composite
@@ -79,6 +86,25 @@ def test_vp8__descriptor_cut_short__format_error(
             parse_vp8(payload + padding, 0, end)
 
 
+@pytest.mark.parametrize(
+    ("payload", "temporal", "layer_sync"),
+    [
+        ("10 00", 0, False),
+        ("90 20 a0 00", 2, True),
+        ("90 20 40 00", 1, False),
+        ("90 f0 92 34 07 60 00", 1, True),
+        ("90 10 a5 00", 0, False),  # a key index only: the upper bits say nothing
+        ("90 80 05 00", 0, False),
+    ],
+)
+def test_vp8__temporal_layer_and_sync__as_rfc_7741(
+    payload: str, temporal: int, layer_sync: bool
+) -> None:
+    data = bytes.fromhex(payload)
+    found = parse_vp8(data, 0, len(data))
+    assert (found.temporal, found.layer_sync) == (temporal, layer_sync)
+
+
 @given(st.binary(max_size=30))
 def test_vp8__any_bytes__descriptor_or_format_error(data: bytes) -> None:
     try:
@@ -116,3 +142,48 @@ def test_h264__key_frame__as_rfc_6184(payload: str, expected: bool) -> None:
 @given(st.binary(max_size=60))
 def test_h264__any_bytes__no_crash(data: bytes) -> None:
     assert h264_starts_key_frame(data, 0, len(data)) in (True, False)
+
+
+def sent(name: str, role: Literal["microphone", "camera"]) -> tuple[Section, list[bytes]]:
+    """A vector's section and its packets, without retransmissions."""
+    section = parse_offer(vectors.offer(name)).of_role(role)
+    assert section is not None
+    kind = section.codecs[0].payload_type
+    packets = vectors.packets("chromium-opus" if role == "microphone" else name)
+    return section, [packet for packet in packets if packet[1] & 0x7F == kind]
+
+
+def test_vp8__chromium__each_encoding_begins_with_a_key_frame_and_has_three_layers() -> None:
+    section, packets = sent("chromium-vp8-simulcast", "camera")
+    by_rid: dict[bytes | None, list[bytes]] = {}
+    for packet in packets:
+        by_rid.setdefault(value(packet, section.extensions[RID_URI]), []).append(packet)
+    assert set(by_rid) == {b"q", b"h", b"f"}
+    for one in by_rid.values():
+        found = [parse_vp8(packet, *payload_bounds(packet)) for packet in one]
+        assert found[0].key_frame
+        assert {d.temporal for d in found} == {0, 1, 2}
+        steps = {(b.picture_id - a.picture_id) & 0x7FFF for a, b in pairwise(found)}
+        assert steps == {0, 1} or steps == {1}
+        # TL0PICIDX counts the pictures of the lowest layer (RFC 7741 §4.2).
+        for before, after in pairwise(found):
+            new = after.picture_id != before.picture_id and after.temporal == 0
+            assert (after.tl0 - before.tl0) & 0xFF == new
+
+
+def test_h264__chromium__key_frames_begin_with_a_parameter_set() -> None:
+    section, packets = sent("chromium-h264-simulcast", "camera")
+    begun: dict[bytes | None, bool] = {}
+    for packet in packets:
+        rid = value(packet, section.extensions[RID_URI])
+        begun.setdefault(rid, h264_starts_key_frame(packet, *payload_bounds(packet)))
+    assert begun == {b"q": True, b"h": True, b"f": True}
+
+
+def test_opus__chromium__every_packet_has_its_level() -> None:
+    section, packets = sent("chromium-vp8-simulcast", "microphone")
+    levels = [value(packet, section.extensions[AUDIO_LEVEL_URI]) for packet in packets]
+    assert len(levels) == 60
+    loud = [level[0] & 0x7F for level in levels if level is not None]
+    assert len(loud) == len(levels)
+    assert min(loud) < 30

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +115,19 @@ def test_parse__any_body__packets_or_format_error(
     assert len(found) == 1
 
 
+@pytest.mark.parametrize(("nacks", "items"), [(1, 330), (30, 8)])
+def test_parse__nacks_of_thousands_of_packets__format_error(nacks: int, items: int) -> None:
+    asked = struct.pack("!HH", 0, 0xFFFF) * items
+    nack = struct.pack("!BBHII", 0x81, 205, 2 + items, 1, 2) + asked
+    with pytest.raises(RtcpFormatError, match="too many packets"):
+        parse_compound(nack * nacks)
+
+
+def test_parse__nack_of_all_that_a_browser_remembers() -> None:
+    nack = Nack(1, 2, tuple(range(1000)))
+    assert parse_compound(bytes(nack)) == [nack]
+
+
 @given(st.lists(packets, min_size=1, max_size=3), st.data())
 def test_parse__cut_short__format_error(made: list[RtcpPacket], data: st.DataObject) -> None:
     whole = compound(made)
@@ -148,9 +163,9 @@ def test_parse__other_items_of_a_description__left_out() -> None:
 
 
 def test_parse__other_feedback__unknown() -> None:
-    transport_wide = bytes((0x8F, 205, 0, 3)) + bytes(12)
+    rapid_resync = bytes((0x85, 205, 0, 2)) + bytes(8)
     other_application = bytes((0x8F, 206, 0, 3)) + bytes(8) + b"ABCD"
-    found = parse_compound(transport_wide + other_application)
+    found = parse_compound(rapid_resync + other_application)
     assert [type(packet) for packet in found] == [Unknown, Unknown]
 
 

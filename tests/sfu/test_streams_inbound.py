@@ -6,9 +6,15 @@ from hypothesis import strategies as st
 
 from sfu.rtp.extensions import extension_block
 from sfu.rtp.packet import RtpFormatError, RtpPacket, payload_bounds
-from sfu.rtp.payload import build_vp8
-from sfu.streams.history import StreamPacket
-from sfu.streams.inbound import AUDIO_HISTORY, VIDEO_HISTORY, Codec, InboundStream
+from sfu.rtp.payload import PayloadFormatError, build_vp8, parse_vp8
+from sfu.streams.history import NO_SWITCH, StreamPacket
+from sfu.streams.inbound import (
+    AUDIO_SLOTS,
+    MAX_AUDIO_SLOTS,
+    MAX_VIDEO_SLOTS,
+    Codec,
+    InboundStream,
+)
 
 NOW_NS = 1_700_000_000_000_000_000
 VP8_LEAD = 0x90E0  # start of a frame, with picture id, TL0PICIDX and TID
@@ -36,7 +42,7 @@ def test_take__vp8__is_taken_apart() -> None:
     assert (slot.index, slot.timestamp, slot.marker, slot.arrival_ns) == (7, 70, 0x80, NOW_NS)
     assert (slot.descriptor, slot.picture_id, slot.tl0) == (VP8_LEAD, 300, 9)
     assert slot.payload == INTER
-    assert stream.history.find(7) is slot
+    assert stream.history.find(7, NOW_NS) is slot
 
 
 def test_take__vp8_picture_id_goes_to_seven_bits__is_continued_in_fifteen() -> None:
@@ -102,9 +108,10 @@ def test_take__twice__duplicate() -> None:
 
 def test_take__later_than_the_ring_is_long__is_not_taken() -> None:
     stream = InboundStream("opus", 111, 48_000)
-    for sequence in range(1, AUDIO_HISTORY + 2):
-        take(stream, RtpPacket(111, sequence, 0, 1, b"opus"))
-    assert take(stream, RtpPacket(111, 0, 0, 1, b"opus")) is None
+    for sequence in range(1, AUDIO_SLOTS + 2):
+        take(stream, RtpPacket(111, sequence, 0, 1, b"opus"), NOW_NS + sequence * 20_000_000)
+    assert stream.history.size == AUDIO_SLOTS
+    assert take(stream, RtpPacket(111, 0, 0, 1, b"opus"), 2 * NOW_NS) is None
 
 
 def test_take__a_hole__is_asked_for_until_it_is_filled() -> None:
@@ -112,9 +119,10 @@ def test_take__a_hole__is_asked_for_until_it_is_filled() -> None:
     for sequence in (65534, 65535 + 2, 65535 + 4):
         take(stream, vp8(sequence, INTER))
     later_ns = NOW_NS + 1_000_000_000
-    assert stream.missing.due(stream.reception.highest, later_ns) == [65535, 65536, 65538]
+    assert stream.missing.due(later_ns, 0) == [65535, 65536, 65538]
     take(stream, vp8(65536, INTER))
-    assert stream.missing.due(stream.reception.highest, 2 * later_ns) == [65535, 65538]
+    assert stream.missing.due(later_ns + 500_000_000, 0) == [65535, 65538]
+    assert stream.reception.repaired == 1
 
 
 def test_forget__keeps_nothing() -> None:
@@ -122,8 +130,8 @@ def test_forget__keeps_nothing() -> None:
     for sequence in (1, 3):
         take(stream, vp8(sequence, INTER))
     stream.forget()
-    assert stream.history.find(1) is None
-    assert stream.missing.due(3, 2 * NOW_NS) == []
+    assert stream.history.find(1, NOW_NS) is None
+    assert stream.missing.due(NOW_NS + 500_000_000, 0) == []
     assert stream.reception.packets == 2
 
 
@@ -132,21 +140,67 @@ def test_count__counts_and_keeps_nothing() -> None:
     for sequence in (10, 11, 13):
         stream.count(sequence, 0, 100, NOW_NS)
     assert (stream.reception.packets, stream.reception.lost) == (3, 1)
-    assert stream.history.find(11) is None
+    assert stream.history.find(11, NOW_NS) is None
 
 
-@given(st.sampled_from(["opus", "VP8", "H264"]), st.lists(st.binary(max_size=60), max_size=30))
+@given(
+    st.sampled_from(["opus", "VP8", "H264", "VP9", "AV1"]),
+    st.lists(st.binary(max_size=60), max_size=30),
+)
 def test_take__any_packets__no_crash(codec: Codec, bodies: list[bytes]) -> None:
-    stream = InboundStream(codec, 96, 90_000, audio_level_id=1)
+    stream = InboundStream(codec, 96, 90_000, audio_level_id=1, dependency_id=1)
     for body in bodies:
         data = b"\x90\x60" + body
         try:
             slot = take(stream, data)
         except RtpFormatError:
             continue
-        assert slot is None or stream.history.find(slot.index) is slot
+        assert slot is None or stream.history.find(slot.index, NOW_NS) is slot
 
 
-def test_rings__reach_as_far_as_a_nack_is_of_use() -> None:
-    assert InboundStream("VP8", 96, 90_000).history.size == VIDEO_HISTORY >= 512
-    assert InboundStream("opus", 96, 48_000).history.size == AUDIO_HISTORY >= 128
+def test_rings__hold_two_seconds_of_video_and_one_of_audio_at_most_so_many() -> None:
+    rings: list[tuple[Codec, int, int]] = [("VP8", 1000, 1_900), ("opus", 200, 900)]
+    for codec, rate, age_ms in rings:
+        stream, step_ns = InboundStream(codec, 96, 90_000), 1_000_000_000 // rate
+        for sequence in range(3 * rate):
+            take(stream, RtpPacket(96, sequence, 0, 1, b"x"), NOW_NS + sequence * step_ns)
+        now_ns = NOW_NS + 3_000_000_000
+        assert stream.history.find(3 * rate - rate * age_ms // 1000, now_ns) is not None
+        assert stream.history.find(1, now_ns) is None
+    for sequence in range(5000, 15_000):
+        take(stream, RtpPacket(96, sequence, 0, 1, b"x"), 2 * NOW_NS)
+    assert stream.history.size == MAX_AUDIO_SLOTS < MAX_VIDEO_SLOTS
+
+
+def test_h264__parameter_sets_lost__the_key_frame_begins_when_they_come() -> None:
+    stream = InboundStream("H264", 96, 90_000)
+    began = []
+    for sequence, kind in ((1, 1), (3, 5), (4, 5), (2, 7), (5, 1), (6, 5)):
+        time = {1: 1, 5: 3, 6: 4}.get(sequence, 2)
+        take(stream, RtpPacket(96, sequence, time, 1, bytes((kind,)) + b"nal"))
+        began.append(stream.key_frame)
+    assert began == [False, False, False, True, False, True]
+
+
+@given(st.binary(max_size=12))
+def test_take__any_vp8_payload__read_as_the_parser_reads_it(payload: bytes) -> None:
+    """The quick reading of the usual descriptor says what the whole parser says."""
+    usual = (VP8_LEAD | payload[0] << 8 & 0x700 if payload else VP8_LEAD).to_bytes(2, "big")
+    for data in (payload, usual + payload):
+        stream = InboundStream("VP8", 96, 90_000)
+        slot = take(stream, RtpPacket(96, 1, 0, 1, data))
+        assert slot is not None
+        try:
+            found = parse_vp8(data, 0, len(data))
+        except PayloadFormatError:
+            assert slot.payload == b""
+            continue
+        assert (slot.tl0, slot.temporal, slot.key_frame) == (
+            found.tl0,
+            found.temporal,
+            found.key_frame,
+        )
+        assert stream.key_frame is found.key_frame
+        assert (slot.picture_id - found.picture_id) % (1 << found.picture_id_bits) == 0
+        assert slot.payload == data[found.rest :]
+        assert slot.switch_from == (found.temporal - 1 if found.layer_sync else NO_SWITCH)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,8 +21,9 @@ from sfu.control.tap import (
 from sfu.forwarder.contract import StreamHandle
 from sfu.ids import PeerId, RoomId, SourceId, TapId
 from sfu.rtp import rtcp
+from sfu.rtp.packet import RtpPacket
 from sfu.rtp.rtcp import Goodbye, PictureLossIndication, ReceiverReport
-from sfu.tap import KEEP_ENDED_NS, Budget, PacketSink, Tap, Taps, fan_out
+from sfu.tap import KEEP_ENDED_NS, Budget, PacketSink, Tap, Taps
 from tests.sfu.routing import ROOM, SECOND, Stage, StagePeer, picture, voice
 
 NOW = 1_700_000_000_000_000_000
@@ -160,15 +162,6 @@ def test_reader_of_another_tap_of_this_name__is_not_believed() -> None:
     assert not tap.holds(last + 1)
 
 
-def test_fan_out__gives_every_tap_the_packet() -> None:
-    got: list[tuple[str, bytes]] = []
-    assert fan_out([]) is None
-    both = fan_out([lambda p, _: got.append(("a", p)), lambda p, _: got.append(("b", p))])
-    assert both is not None
-    both(b"x", NOW)
-    assert got == [("a", b"x"), ("b", b"x")]
-
-
 # --------------------------------------------------------------------- table
 
 
@@ -297,11 +290,21 @@ def start(stage: Stage, *peers: str, version: int = 0, tap: str = TAP) -> Any:
     return stage.do(StartTap(room=ROOM, tap=TapId(tap), peers=names, version=version))
 
 
-def bodies(stage: Stage, tap: str = TAP) -> list[bytes]:
-    """The payloads of the tap's RTP packets."""
+def recorded(stage: Stage, tap: str = TAP) -> list[RtpPacket]:
+    """The tap's RTP packets."""
     found = stage.router.taps.get(TapId(tap))
     assert found is not None
-    return [r.body for r in everything(found) if r.kind is RecordKind.RTP]
+    return [RtpPacket.parse(r.body) for r in everything(found) if r.kind is RecordKind.RTP]
+
+
+def said(word: bytes, sequence: int) -> RtpPacket:
+    """A voice packet that can be told from others."""
+    return replace(voice(sequence), payload=word)
+
+
+def words(stage: Stage, tap: str = TAP) -> list[bytes]:
+    """What was said into a tap."""
+    return [packet.payload for packet in recorded(stage, tap)]
 
 
 async def talking(stage: Stage, name: str) -> StagePeer:
@@ -311,22 +314,25 @@ async def talking(stage: Stage, name: str) -> StagePeer:
 async def test_tap__takes_the_named_peers_and_no_other(stage: Stage) -> None:
     an, binh = await talking(stage, "an"), await talking(stage, "binh")
     start(stage, "an")
-    an.send(voice(1))
-    binh.send(voice(2))
-    assert bodies(stage) == [bytes(voice(1))]
+    an.send(said(b"an", 1))
+    binh.send(said(b"binh", 2))
+    assert words(stage) == [b"an"]
 
 
 async def test_peer_left_out__has_no_packet_from_then_on(stage: Stage) -> None:
     an = await talking(stage, "an")
     start(stage, "an", version=5)
-    an.send(voice(1))
+    an.send(said(b"one", 1))
     start(stage, version=6)
-    an.send(voice(2))
+    an.send(said(b"two", 2))
     start(stage, "an", version=5)  # a late one
-    an.send(voice(3))
+    an.send(said(b"three", 3))
     start(stage, "an", version=7)
-    an.send(voice(4))
-    assert bodies(stage) == [bytes(voice(1)), bytes(voice(4))]
+    an.send(said(b"four", 4))
+    assert words(stage) == [b"one", b"four"]
+    found = stage.router.taps.get(TAP)
+    assert found is not None
+    assert kinds(everything(found)) == ["OPEN", "RTP", "RTP"]
 
 
 async def test_peer_on_hold__is_not_recorded(stage: Stage) -> None:
@@ -334,17 +340,17 @@ async def test_peer_on_hold__is_not_recorded(stage: Stage) -> None:
     start(stage, "an")
     stage.do(Permit(room=ROOM, peer=PeerId("an"), version=1))
     an.send(voice(1))
-    assert bodies(stage) == []
+    assert words(stage) == []
 
 
 async def test_two_taps__each_get_every_packet(stage: Stage) -> None:
     an = await talking(stage, "an")
     start(stage, "an")
-    an.send(voice(1))
+    an.send(said(b"one", 1))
     start(stage, "an", tap="second")
-    an.send(voice(2))
-    assert bodies(stage) == [bytes(voice(1)), bytes(voice(2))]
-    assert bodies(stage, "second") == [bytes(voice(2))]
+    an.send(said(b"two", 2))
+    assert words(stage) == [b"one", b"two"]
+    assert words(stage, "second") == [b"two"]
 
 
 async def test_taking_a_picture__asks_for_a_key_frame(stage: Stage) -> None:
@@ -369,7 +375,8 @@ async def test_reports_and_ends__are_recorded(stage: Stage) -> None:
     assert found is not None
     records = everything(found)
     assert kinds(records) == ["OPEN", "RTP", "REPORT", "CLOSE", "END"]
-    assert SenderReport.parse(records[2].body) == SenderReport(0xAABB, 960)
+    first = RtpPacket.parse(records[1].body)
+    assert SenderReport.parse(records[2].body) == SenderReport(0xAABB, first.timestamp)
     assert decode_track(records[0].body).peer == "an"
 
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sfu.transport.codecs import choose_codecs
+from sfu.forwarder.contract import Codec
+from sfu.transport.codecs import OfferedCodec, agree, choose_codecs
 
 H264 = {"rtpmap": ["102 H264/90000"]}
 
@@ -60,7 +61,78 @@ def test_feedback__is_what_we_act_on_of_what_was_offered() -> None:
         "rtcp-fb": ["96 transport-cc", "96 nack", "* nack pli", "97 ccm fir"],
     }
     (chosen,) = choose_codecs("video", ["96"], attributes)
-    assert chosen.feedback == ("nack", "nack pli")
+    assert chosen.feedback == ("nack", "nack pli", "transport-cc")
+
+
+def test_audio__is_never_asked_for_again() -> None:
+    attributes = {
+        "rtpmap": ["111 opus/48000/2", "112 rtx/48000"],
+        "fmtp": ["112 apt=111"],
+        "rtcp-fb": ["111 transport-cc", "111 nack"],
+    }
+    (chosen,) = choose_codecs("audio", ["111", "112"], attributes)
+    assert (chosen.feedback, chosen.rtx_payload_type) == (("transport-cc",), 0)
+
+
+@pytest.mark.parametrize(
+    ("rtpmap", "fmtp", "expected"),
+    [
+        ("97 rtx/90000", "97 apt=96", 97),
+        ("97 RTX/90000", "97 apt=96;rtx-time=3000", 97),
+        ("97 rtx/90000", "97 rtx-time=3000; apt=96", 97),
+        ("97 rtx/90000", "97 apt=98", 0),
+        ("97 rtx/90000", "97", 0),
+        ("97 rtx/48000", "97 apt=96", 0),
+        ("97 red/90000", "97 apt=96", 0),
+        ("70 rtx/90000", "70 apt=96", 0),  # would look like RTCP
+    ],
+)
+def test_retransmissions__are_found_by_apt(rtpmap: str, fmtp: str, expected: int) -> None:
+    attributes = {"rtpmap": ["96 VP8/90000", rtpmap], "fmtp": [fmtp]}
+    (chosen,) = choose_codecs("video", ["96", rtpmap.partition(" ")[0]], attributes)
+    assert chosen.rtx_payload_type == expected
+
+
+def test_retransmissions__not_in_the_media_line__are_none() -> None:
+    attributes = {"rtpmap": ["96 VP8/90000", "97 rtx/90000"], "fmtp": ["97 apt=96"]}
+    assert choose_codecs("video", ["96"], attributes)[0].rtx_payload_type == 0
+
+
+@pytest.mark.parametrize(
+    ("rtpmap", "fmtp", "expected"),
+    [
+        ("VP9/90000", "", "profile-id=0"),
+        ("VP9/90000", "profile-id=0", "profile-id=0"),
+        ("VP9/90000", "profile-id=2", None),
+        ("AV1/90000", "", "level-idx=5;profile=0;tier=0"),
+        ("AV1/90000", "level-idx=8;profile=0;tier=0", "level-idx=8;profile=0;tier=0"),
+        ("AV1/90000", "level-idx=32", None),
+        ("AV1/90000", "level-idx=x", None),
+        ("AV1/90000", "profile=1", None),
+        ("AV1/90000", "tier=1", None),
+    ],
+)
+def test_vp9_and_av1__main_profile_only(rtpmap: str, fmtp: str, expected: str | None) -> None:
+    attributes = {"rtpmap": [f"98 {rtpmap}"], "fmtp": [f"98 {fmtp}"] if fmtp else []}
+    chosen = choose_codecs("video", ["98"], attributes)
+    assert [codec.parameters for codec in chosen] == ([] if expected is None else [expected])
+
+
+@pytest.mark.parametrize(
+    ("offered", "decodable", "expected"),
+    [
+        (("AV1", "VP9", "VP8"), ("AV1", "VP9", "VP8"), "AV1"),
+        (("AV1", "VP9", "VP8"), ("VP8", "VP9"), "VP9"),
+        (("AV1", "H264", "VP8"), ("VP9",), "H264"),
+        (("AV1", "VP8"), (), "VP8"),
+        (("AV1", "VP9"), ("H264",), "AV1"),
+    ],
+)
+def test_agree__the_first_that_all_decode_else_one_that_most_do(
+    offered: tuple[Codec, ...], decodable: tuple[Codec, ...], expected: Codec
+) -> None:
+    codecs = [OfferedCodec(codec, 96 + n, 90_000, 1, "", ()) for n, codec in enumerate(offered)]
+    assert agree(codecs, decodable).codec == expected
 
 
 def test_opus__needs_its_clock_rate_and_channels() -> None:

@@ -1,13 +1,26 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.errors import OfferError
-from sfu.transport.description import MAX_SEATS, MID_URI, check_continues, parse_offer
+from sfu.transport.answer import Local, SeatSsrcs, build_answer
+from sfu.transport.description import (
+    DEPENDENCY_URI,
+    MAX_SEATS,
+    MID_URI,
+    REPAIRED_RID_URI,
+    RID_URI,
+    TRANSPORT_CC_URI,
+    check_continues,
+    parse_offer,
+)
+from sfu.transport.sections import MAX_OFFER_BYTES
+from tests import vectors
 from tests.sfu.offers import FINGERPRINT, PASSWORD, UFRAG, Line, offer
 
 CALL = ("mic", "cam", "hear", "see", "hear", "see")
@@ -102,7 +115,7 @@ def test_extension_ids__of_the_two_byte_form_are_not_taken() -> None:
         (offer("mic") + "garbage\r\n", "not_sdp"),
         (offer("mic").replace("m=audio 9", "m=audio nine"), "not_sdp"),
         (offer("mic") + "a=tool:ế\r\n", "not_sdp"),
-        (offer("mic") + "a=x:" + "y" * 65_536, "too_large"),
+        (offer("mic") + "a=x:" + "y" * MAX_OFFER_BYTES, "too_large"),
         (offer("mic") + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n" * 199, "too_many_sections"),
         (offer("data"), "no_audio"),
         (offer("cam"), "no_audio"),
@@ -169,12 +182,127 @@ def test_further_offer__with_other_sections__is_refused(after: str) -> None:
     assert caught.value.reason == "sections_changed"
 
 
-def test_codecs__one_for_what_is_sent_all_for_a_seat() -> None:
+def test_codecs__all_in_common_for_what_is_sent_and_for_a_seat() -> None:
     parsed = parse_offer(offer("mic", "cam", "hear", "see"))
-    assert [c.codec for c in parsed.sections[1].codecs] == ["VP8"]
+    assert [c.codec for c in parsed.sections[1].codecs] == ["VP8", "H264"]
     assert [c.codec for c in parsed.sections[3].codecs] == ["VP8", "H264"]
 
 
 def test_section_without_a_codec_of_ours__is_turned_down() -> None:
-    av1 = Line("cam", codecs=("a=rtpmap:96 AV1/90000",))
-    assert roles(offer("mic", av1)) == ["microphone", "rejected"]
+    h265 = Line("cam", codecs=("a=rtpmap:96 H265/90000",))
+    assert roles(offer("mic", h265)) == ["microphone", "rejected"]
+
+
+SIMULCAST = ("a=rid:q send", "a=rid:h send", "a=simulcast:send q;h")
+
+
+def test_simulcast__is_read_of_what_is_sent_only() -> None:
+    parsed = parse_offer(
+        offer("mic", Line("cam", extra=SIMULCAST), "hear", Line("see", extra=SIMULCAST))
+    )
+    assert [s.rids for s in parsed.sections] == [(), ("q", "h"), (), ()]
+
+
+def test_layers__by_ssrc() -> None:
+    line = Line("cam", ssrc=1, extra=("a=ssrc-group:SIM 1 2", "a=ssrc-group:FID 1 11"))
+    camera = parse_offer(offer("mic", line)).sections[1]
+    assert (camera.ssrcs, camera.layer_ssrcs, camera.repairs) == ((1,), (1, 2), {11: 1})
+
+
+def test_four_encodings__are_refused() -> None:
+    lines = [f"a=rid:{rid} send" for rid in "qhfx"]
+    line = Line("cam", extra=(*lines, "a=simulcast:send q;h;f;x"))
+    assert refusal(offer("mic", line)) == "bad_simulcast"
+
+
+@pytest.mark.parametrize(
+    ("line", "taken"),
+    [
+        ("a=extmap:5 ", True),
+        ("a=extmap:5/sendonly ", True),
+        ("a=extmap:5/recvonly ", False),
+        ("a=extmap:5/inactive ", False),
+    ],
+)
+def test_extension__counts_in_the_direction_of_its_section(line: str, taken: bool) -> None:
+    extra = (f"{line}{TRANSPORT_CC_URI}",)
+    parsed = parse_offer(offer("mic", Line("cam", extra=extra)))
+    assert (TRANSPORT_CC_URI in parsed.sections[1].extensions) is taken
+
+
+def test_transport_wide_numbers__without_feedback__are_not_taken() -> None:
+    line = Line("mic", extra=(f"a=extmap:5 {TRANSPORT_CC_URI}",))
+    assert TRANSPORT_CC_URI not in parse_offer(offer(line)).sections[0].extensions
+
+
+def test_dependency_descriptor__needs_headers_of_both_forms() -> None:
+    extra = (f"a=extmap:5 {DEPENDENCY_URI}",)
+    assert (
+        DEPENDENCY_URI
+        not in parse_offer(offer("mic", Line("cam", extra=extra))).sections[1].extensions
+    )
+    mixed = parse_offer(offer("mic", Line("cam", extra=(*extra, "a=extmap-allow-mixed"))))
+    assert mixed.sections[1].extensions[DEPENDENCY_URI] == 5
+    assert [s.mixed_extensions for s in mixed.sections] == [False, True]
+
+
+@pytest.mark.parametrize("name", vectors.OFFERS)
+def test_real_offer__has_its_parts(name: str) -> None:
+    parsed = parse_offer(vectors.offer(name))
+    camera = parsed.of_role("camera")
+    assert camera is not None
+    assert camera.rids == (("q", "h", "f") if "simulcast" in name else ())
+    assert all(codec.rtx_payload_type for codec in camera.codecs)
+    assert "transport-cc" in camera.codecs[0].feedback
+    assert {TRANSPORT_CC_URI, MID_URI, RID_URI, REPAIRED_RID_URI} <= set(camera.extensions)
+    assert len(parsed.seats()) == (2 if "firefox" in name else 1)
+    if name == "firefox-simulcast":
+        assert [c.codec for c in camera.codecs] == ["VP8", "VP9", "AV1"]
+        assert len(camera.ssrcs) == len(camera.repairs) == 3
+    else:
+        assert {c.codec for c in camera.codecs} == {"VP8", "H264", "VP9", "AV1"}
+        assert camera.codecs[0].codec.lower() == name.split("-")[1]
+
+
+@given(st.sampled_from(vectors.OFFERS), st.data())
+def test_mutated_real_offer__is_answered_or_refused(name: str, data: st.DataObject) -> None:
+    lines = vectors.offer(name).split("\r\n")
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        change = data.draw(st.sampled_from(["drop", "twice", "move", "character", "cut", "number"]))
+        line = lines[at]
+        if change == "drop":
+            del lines[at]
+        elif change == "twice":
+            lines.insert(at, line)
+        elif change == "move":
+            lines.insert(data.draw(st.integers(0, len(lines) - 1)), lines.pop(at))
+        elif change == "character" and line:
+            spot = data.draw(st.integers(0, len(line) - 1))
+            lines[at] = line[:spot] + data.draw(st.characters(codec="ascii")) + line[spot + 1 :]
+        elif change == "cut":
+            lines[at] = line[: data.draw(st.integers(0, len(line)))]
+        elif change == "number":
+            number = data.draw(st.sampled_from(["0", "15", "127", "65536", "4294967296", "9" * 40]))
+            lines[at] = re.sub(r"\d+", number, line, count=1)
+        if not lines:
+            return
+    try:
+        parsed = parse_offer("\r\n".join(lines))
+    except OfferError:
+        return
+    seats = tuple(SeatSsrcs(1, 2, 3) for _ in parsed.seats())
+    local = Local(1, 1, "u", "p", FINGERPRINT, (), seats)
+    assert build_answer(parsed, local).startswith("v=0\r\n")
+
+
+def test_candidates__of_whatever_kind__are_not_read() -> None:
+    extra = (
+        "a=ice-options:trickle renomination",
+        "a=candidate:1 1 udp 2122260223 192.0.2.1 50000 typ host generation 0",
+        "a=candidate:2 1 tcp 1518280447 192.0.2.1 9 typ host tcptype active",
+        "a=candidate:3 1 udp 2122260223 0b1c.local 50000 typ host",
+        "a=end-of-candidates",
+    )
+    plain, trickled = (parse_offer(offer(Line("mic", extra=lines))) for lines in ((), extra))
+    assert plain == trickled

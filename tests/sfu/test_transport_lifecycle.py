@@ -22,6 +22,30 @@ def test_up__silent__up_lost() -> None:
     assert after("up", "silent") == "up_lost"
 
 
+def test_up__quiet__up_quiet() -> None:
+    assert after("up", "quiet") == "up_quiet"
+
+
+def test_up_quiet__heard__up() -> None:
+    assert after("up_quiet", "heard") == "up"
+
+
+def test_up_quiet__silent__up_lost() -> None:
+    assert after("up_quiet", "silent") == "up_lost"
+
+
+def test_up_quiet__keyed__up_quiet() -> None:
+    assert after("up_quiet", "keyed") == "up_quiet"
+
+
+def test_up_lost__quiet__up_lost() -> None:
+    assert after("up_lost", "quiet") == "up_lost"
+
+
+def test_new__quiet__new() -> None:
+    assert after("new", "quiet") == "new"
+
+
 def test_up_lost__heard__up() -> None:
     assert after("up_lost", "heard") == "up"
 
@@ -34,7 +58,7 @@ def test_new_lost__keyed__up_lost() -> None:
     assert after("new_lost", "keyed") == "up_lost"
 
 
-@pytest.mark.parametrize("state", ["new", "up", "new_lost", "up_lost"])
+@pytest.mark.parametrize("state", ["new", "up", "up_quiet", "new_lost", "up_lost"])
 def test_any__flooded__broken(state: State) -> None:
     assert after(state, "flooded") == "broken"
 

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 from aioice import stun
 
-from sfu.control.messages import PeerTransport
+from sfu.control.messages import CloseRoom, PeerTransport
 from sfu.router import ticks
 from sfu.rtp.rtcp import PictureLossIndication
-from sfu.transport.lifecycle import SILENCE_NS
+from sfu.transport.lifecycle import QUIET_NS, SILENCE_NS
 from tests.sfu.offers import FINGERPRINT
-from tests.sfu.routing import SECOND, Stage, StagePeer, picture
+from tests.sfu.routing import ROOM, SECOND, Stage, StagePeer, picture
 from tests.support.eventually import eventually
 
 
@@ -92,14 +92,43 @@ async def test_offer_after_a_broken_handshake__begins_anew(stage: Stage) -> None
 async def test_silence__fails_and_a_check_mends(stage: Stage) -> None:
     peer = await stage.peer("an", "mic").connected()
     watch(stage)
-    stage.now_ns += SILENCE_NS
+    stage.now_ns += SILENCE_NS - 1
     watch(stage)
-    assert state(stage, peer) == "connected"
-    stage.now_ns += SECOND
+    assert state(stage, peer) == "disconnected"
+    stage.now_ns += 1
     watch(stage)
     assert state(stage, peer) == "failed"
     peer.check(nominate=False)
     assert state(stage, peer) == "connected"
+
+
+async def test_quiet_for_five_seconds__is_told_within_half_a_second_and_sent_to(
+    stage: Stage,
+) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    watch(stage)
+    began_ns = stage.now_ns
+    while state(stage, peer) == "connected":
+        stage.now_ns += SECOND // 2
+        watch(stage)
+    assert QUIET_NS <= stage.now_ns - began_ns <= QUIET_NS + SECOND // 2
+    assert state(stage, peer) == "disconnected"
+    assert sent_to(stage, peer)
+    peer.check(nominate=False)
+    assert state(stage, peer) == "connected"
+
+
+async def test_quiet__ends_with_the_first_packet(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    watch(stage)
+    stage.now_ns += QUIET_NS
+    watch(stage)
+    assert state(stage, peer) == "disconnected"
+    stage.engine.receive(b"\x80\x6f" + bytes(10), peer.address, stage.now_ns)
+    watch(stage)
+    assert state(stage, peer) == "connected"
+    states = [e.state for e in stage.events if isinstance(e, PeerTransport)]
+    assert states == ["connecting", "connected", "disconnected", "connected"]
 
 
 def sent_to(stage: Stage, peer: StagePeer) -> bool:
@@ -143,19 +172,17 @@ async def test_closed_transport__is_sent_nothing(stage: Stage) -> None:
     assert not sent_to(stage, peer)
 
 
-async def test_checks_from_elsewhere__do_not_keep_a_silent_address(stage: Stage) -> None:
-    """Nobody can have media sent to an address that never says a word."""
+async def test_silent_address__is_left_for_one_that_is_checked(stage: Stage) -> None:
+    """A NAT that forgot the peer gives the nominated pair another address."""
     peer = await stage.peer("an", "mic").connected()
-    watch(stage)
-    stage.now_ns += SILENCE_NS + SECOND
-    peer.address = ("198.51.100.9", 9)
+    silent, peer.address = peer.address, ("198.51.100.9", 9)
+    stage.now_ns += 3 * SECOND - 1
     peer.check(nominate=False)
-    watch(stage)
+    assert not sent_to(stage, peer), "browsers check unused pairs too"
+    stage.now_ns += 1
     peer.check(nominate=False)
-    assert state(stage, peer) == "failed"
-    peer.check()
-    assert state(stage, peer) == "connected"
     assert sent_to(stage, peer)
+    assert stage.engine.holder(silent) is None
 
 
 async def test_address_of_another__is_refused_while_the_other_is_there(stage: Stage) -> None:
@@ -217,6 +244,64 @@ async def test_new_address__with_a_nominating_check__moves_the_transport(stage: 
     assert old != peer.address
 
 
+async def test_restart__answers_both_until_the_new_one_is_used(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    former = peer.answer
+    peer.negotiate("mic", ufrag="another")
+    assert peer.field("ice-ufrag") not in former
+    restarted, peer.answer = peer.answer, former
+    stage.wire.sent.clear()
+    peer.check()
+    assert len(stage.wire.sent) == 1, "the path in use is still agreed to"
+    peer.answer, peer.address = restarted, ("198.51.100.9", 9)
+    peer.check()
+    assert state(stage, peer) == "connected"
+    assert sent_to(stage, peer)
+    peer.answer = former
+    stage.wire.sent.clear()
+    peer.check()
+    assert stage.wire.sent == []
+    assert stage.transports.checks.unknown == 1
+
+
+async def test_restart__keeps_streams_legs_and_counters(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic", "hear", "see").connected()
+    binh = await stage.peer("binh", "mic", "cam").connected()
+    binh.send(picture(1, key=True))
+    (first,) = peer.received()
+    before = stage.statistics()
+    peer.negotiate("mic", "hear", "see", ufrag="another")
+    binh.send(picture(2))
+    assert len(peer.received()) == 1, "media goes on while the new path is looked for"
+    peer.address = ("198.51.100.9", 9)
+    peer._pipe._address = peer.address
+    peer.check()
+    binh.send(picture(3))
+    (third,) = peer.received()
+    assert (third.ssrc, third.sequence) == (first.ssrc, first.sequence + 2)
+    after = stage.statistics()
+    assert len(after.legs) == len(before.legs)
+    assert sum(row.packets for row in after.legs) == sum(row.packets for row in before.legs) + 2
+
+
+async def test_restart_twice__needs_no_answer_to_the_first(stage: Stage) -> None:
+    peer = await stage.peer("an", "mic").connected()
+    original = peer.answer
+    peer.negotiate("mic", ufrag="second")
+    peer.negotiate("mic", ufrag="third")
+    last, peer.answer = peer.answer, original
+    stage.wire.sent.clear()
+    peer.check()
+    peer.answer = last
+    peer.check()
+    assert len(stage.wire.sent) == 2
+    stage.do(CloseRoom(room=ROOM))
+    peer.check()
+    peer.answer = original
+    peer.check()
+    assert stage.transports.checks.unknown == 2
+
+
 async def test_check_without_nomination__does_not_move_a_nominated_one(stage: Stage) -> None:
     peer = await stage.peer("an", "mic").connected()
     nominated, peer.address = peer.address, ("198.51.100.9", 9)
@@ -235,7 +320,7 @@ async def test_goodbye_of_the_peer__closes_the_transport(stage: Stage) -> None:
 
 async def test_removed_peer__hears_goodbye_and_is_nobody(stage: Stage) -> None:
     peer = await stage.peer("an", "mic").connected()
-    stage.router.close_room(next(iter(stage.router.rooms)), stage.now_ns)
+    stage.do(CloseRoom(room=ROOM))
     assert len(stage.transports) == 0
     await stage.router.close(stage.now_ns)
     assert any(20 <= data[0] <= 63 for address, data in stage.wire.sent if address == peer.address)

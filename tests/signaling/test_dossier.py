@@ -10,7 +10,7 @@ from signaling.protocol.messages import Facility
 from signaling.rooms import commands as c
 from signaling.rooms.consent import TEXT_VERSION
 from signaling.rooms.lifecycle import apply
-from signaling.rooms.room import Patient, Room
+from signaling.rooms.room import Break, Measured, Patient, Room, Spread
 
 COMMANDS: tuple[c.Command, ...] = (
     c.AddParticipant(
@@ -91,3 +91,41 @@ def test_no_secret_session_or_invitation_is_in_it() -> None:
     for hidden in ("hash-1", "hash-2", '"i1"', '"s1"', '"w1"'):
         assert hidden not in text
     assert msgspec.json.decode(text, type=record.Dossier) == dossier(ended_room())
+
+
+def test_quality__what_all_processes_measured_and_what_went_wrong() -> None:
+    room = ended_room()
+    one = Measured(
+        observer="one",
+        up_loss=Spread(count=2, total=0.02, least=0.0, most=0.02),
+        score=Spread(count=2, total=8.0, least=3.9, most=4.1),
+        freezes=1,
+        freeze_ms=250.0,
+    )
+    other = Measured(
+        observer="other",
+        up_loss=Spread(count=2, total=0.1, least=0.04, most=0.06),
+        score=Spread(count=2, total=4.0, least=1.0, most=3.0),
+        concealed_samples=1,
+        audio_samples=8,
+    )
+    broken = Break(reason="uplink_blocked", start=20.0, end=21.5)
+    doc, patient = room.participants
+    patient = msgspec.structs.replace(patient, measured=(one, other), breaks=(broken,))
+    told = dossier(msgspec.structs.replace(room, participants=(doc, patient)))
+    assert told.quality == (
+        record.Quality(
+            participant="pat",
+            measured_s=4,
+            loss_up=record.Range(mean=0.03, least=0.0, most=0.06),
+            freezes=1,
+            freeze_s=0.25,
+            concealed=0.125,
+            score=record.Range(mean=3.0, least=1.0, most=4.1),
+            breaks=(record.Break(reason="uplink_blocked", start=20.0, end=21.5),),
+        ),
+    )
+
+
+def test_quality__nobody_who_was_never_measured() -> None:
+    assert dossier(ended_room()).quality == ()

@@ -14,7 +14,7 @@ from signaling.rooms.conversation import MAX_CHAT_BYTES, shown
 from signaling.rooms.invitations import MAX_PARTICIPANTS
 from signaling.rooms.lifecycle import apply
 from signaling.rooms.roles import ROLES, Permission
-from signaling.rooms.room import ChatLine, TimelineEntry
+from signaling.rooms.room import ChatLine, Measured, TimelineEntry
 from signaling.rooms.view import view
 from tests.support.bench import PEOPLE, Bench, in_state
 
@@ -186,6 +186,8 @@ SERVER_ONLY: tuple[c.Command, ...] = (
     c.Lose(participant="patient", grace_s=0),
     c.ForgetNode(node="node"),
     c.HostMedia(url="ws://elsewhere", epoch=2),
+    c.NoteFaults(participant="patient", faults=()),
+    c.NoteQuality(participant="patient", measured=Measured(observer="o")),
     c.Expire(),
 )
 

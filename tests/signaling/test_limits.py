@@ -48,3 +48,12 @@ def test_never_more_than_the_burst_and_the_rate(
         now += pause
         taken += bucket.take(now)
     assert taken <= burst + rate * now + 1e-6
+
+
+def test_what_is_given_back_can_be_taken_again() -> None:
+    bucket = TokenBucket(1.0, 2.0, 0.0)
+    for _ in range(10):
+        assert bucket.take(0.0)
+        bucket.give_back()
+    bucket.give_back()
+    assert [bucket.take(0.0) for _ in range(3)] == [True, True, False]

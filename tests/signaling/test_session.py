@@ -13,8 +13,17 @@ from signaling.protocol import messages as wire
 from signaling.protocol.codec import encode
 from signaling.protocol.codes import CloseCode, ErrorCode
 from signaling.rooms import commands as c
-from signaling.session.intents import Change, Enter, Intent, Negotiate, Reply, Show, TakeUp
-from signaling.session.limits import CHAT_BURST, MALFORMED_MAX, MESSAGES_BURST
+from signaling.session.intents import (
+    Change,
+    Enter,
+    Intent,
+    Negotiate,
+    Reply,
+    Report,
+    Show,
+    TakeUp,
+)
+from signaling.session.limits import CHAT_BURST, MALFORMED_MAX, MESSAGES_BURST, STATS_BURST
 from signaling.session.session import Connection, to_command
 from signaling.session.states import CONNECTION_STATES
 
@@ -174,7 +183,11 @@ def test_a_message_becomes_a_command_of_the_person_who_sent_it(
 def test_media_messages_go_to_the_media_engine() -> None:
     connection = joined()
     assert connection.receive(encode(wire.Offer(sdp="v=0", fresh=True, ref="1")), 0.0) == (
-        Negotiate(ref="1", sdp="v=0", fresh=True)
+        Negotiate(ref="1", sdp="v=0", fresh=True, saver=False)
+    )
+    saving = encode(wire.Offer(sdp="v=0", saver=True, ref="1"))
+    assert connection.receive(saving, 0.0) == (
+        Negotiate(ref="1", sdp="v=0", fresh=False, saver=True)
     )
     seats = (wire.SeatView(seat=0, height_px=180),)
     view = wire.View(seats=seats, pinned=("p/camera",), ref="2")
@@ -191,7 +204,7 @@ def test_a_ping_is_answered_in_every_state() -> None:
 
 def test_every_message_of_a_client_is_tried_here() -> None:
     tried = {type(message) for message, _ in COMMANDS}
-    others = {wire.Join, wire.Resume, wire.Ping, wire.Offer, wire.View}
+    others = {wire.Join, wire.Resume, wire.Ping, wire.Offer, wire.View, wire.Stats}
     assert tried | others == set(get_args(wire.ClientMessage))
 
 
@@ -241,6 +254,38 @@ def test_chat_has_a_limit_of_its_own() -> None:
     assert all(isinstance(intent, Change) for intent in intents[:-1])
     assert error_of(intents[-1]) == (ErrorCode.TOO_MANY, "c", None)
     assert isinstance(connection.receive(encode(wire.Leave()), 0.0), Change)
+
+
+STATS = wire.Stats(microphone="on", camera="off")
+
+
+def test_stats_are_reported_and_only_in_a_session() -> None:
+    assert joined().receive(encode(STATS), 0.0) == Report(ref="", stats=STATS)
+    for connection in (opened(), entering()):
+        assert error_of(connection.receive(encode(STATS), 0.0))[0] is ErrorCode.JOIN_FIRST
+
+
+def test_stats_once_a_second__every_one_counts_and_none_of_them_against_the_rest() -> None:
+    connection = joined()
+    for second in range(1000):
+        intent = connection.receive(encode(STATS), float(second))
+        assert isinstance(intent, Report)
+        assert intent.stats == STATS
+    intents = [connection.receive(encode(wire.Ping()), 999.0) for _ in range(int(MESSAGES_BURST))]
+    assert {type(message_of(intent)) for intent in intents} == {wire.Pong}
+
+
+def test_stats_too_often__overlooked_without_an_error() -> None:
+    connection = joined()
+    intents = [connection.receive(encode(STATS), 0.0) for _ in range(int(STATS_BURST) + 3)]
+    assert all(isinstance(intent, Report) for intent in intents)
+    assert [intent.stats for intent in intents if isinstance(intent, Report)][-3:] == [None] * 3
+
+
+def test_flood_of_stats__refused_like_any_flood() -> None:
+    connection = joined()
+    intents = [connection.receive(encode(STATS), 0.0) for _ in range(200)]
+    assert error_of(intents[-1])[2] is CloseCode.TOO_MANY
 
 
 # ---------------------------------------------------------------------- time

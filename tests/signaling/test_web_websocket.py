@@ -97,6 +97,17 @@ async def test_held_person_sees_no_chat_until_returned(
     assert back.chat == ()
 
 
+async def test_stats_are_taken_and_answered_only_when_they_ask_for_it(
+    session: aiohttp.ClientSession, visit: Consultation
+) -> None:
+    _, patient = await both_inside(session, visit.links)
+    stats = wire.Stats(microphone="on", camera="off", seats=(wire.SeatStats(seat=0),))
+    await patient.send(stats)
+    assert await patient.ask(msgspec.structs.replace(stats, ref="s")) == wire.Done(ref="s")
+    done = [each for each in patient.told if isinstance(each, wire.Done)]
+    assert [each.ref for each in done if not each.ref] == []
+
+
 async def test_patient_may_not_admit_themselves(
     session: aiohttp.ClientSession, visit: Consultation
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page, Playwright, async_playwright
 
 from tests.support.media import write_camera, write_microphone
+from tests.support.netns import Site
 
 CHROMIUM = "/usr/bin/chromium"
 _FLAGS = (
@@ -40,9 +41,23 @@ class Look:
         return f"{self.shade}-{self.tone_hz:.0f}"
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a browser runs: the program that starts it there, and what it must be told.
+
+    `script` runs in each page before the page's own.
+    """
+
+    executable: str = CHROMIUM
+    flags: tuple[str, ...] = ()
+    script: str = ""
+
+
+HERE = Place()
 CLINICIAN = Look(shade=60, tone_hz=440)
 CITIZEN = Look(shade=120, tone_hz=1000)
 SECOND_CLINICIAN = Look(shade=180, tone_hz=1760)
+THIRD_CLINICIAN = Look(shade=30, tone_hz=2600)
 CITIZEN_PHONE = Look(shade=120, tone_hz=1000, width_px=390, height_px=844)
 
 
@@ -53,7 +68,18 @@ async def playwright() -> AsyncIterator[Playwright]:
         yield driver
 
 
-async def launch(driver: Playwright, look: Look, directory: Path) -> Browser:
+def chromium_at(site: Site, url: str, directory: Path) -> Place:
+    """A browser at a site of a test network, for a page that is served there without TLS.
+
+    It takes the page for secure, as it would with `https`, and any certificate of a TURN server.
+    """
+    return Place(
+        str(site.wrapper(CHROMIUM, directory)),
+        (f"--unsafely-treat-insecure-origin-as-secure={url}", "--ignore-certificate-errors"),
+    )
+
+
+async def launch(driver: Playwright, look: Look, directory: Path, place: Place = HERE) -> Browser:
     """A browser of its own (devices belong to the process); the caller closes it."""
     camera = directory / f"{look.name}.y4m"
     microphone = directory / f"{look.name}.wav"
@@ -61,9 +87,10 @@ async def launch(driver: Playwright, look: Look, directory: Path) -> Browser:
         write_camera(camera, look.shade)
         write_microphone(microphone, look.tone_hz)
     return await driver.chromium.launch(
-        executable_path=CHROMIUM,
+        executable_path=place.executable,
         args=[
             *_FLAGS,
+            *place.flags,
             f"--use-file-for-fake-video-capture={camera}",
             f"--use-file-for-fake-audio-capture={microphone}",
         ],

@@ -83,17 +83,21 @@ class ControlServer(ABC):
 
 
 class ScriptedSfu(ControlServer):
-    """Knows the rooms that were opened, and that nobody has a transport there."""
+    """Knows the rooms that were opened, and that nobody has a transport there; takes no more when
+    it is `busy`."""
 
     commands = sfu.Commands
 
     def __init__(self) -> None:
         super().__init__()
         self.rooms: set[str] = set()
+        self.busy = False
 
     def answer(self, command: Any) -> msgspec.Struct | None:
         """See `ControlServer`."""
         match command:
+            case sfu.OpenRoom() if self.busy and command.room not in self.rooms:
+                return sfu.Failure(id=command.id, code="busy", detail="")
             case sfu.OpenRoom():
                 self.rooms.add(command.room)
             case sfu.CloseRoom():

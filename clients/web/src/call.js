@@ -4,17 +4,25 @@
  * not its own: a lost one leaves the media alone.
  */
 
+import { Hearing } from './media/hearing.js';
 import { Peer } from './media/peer.js';
-import { look, score, settle, WATCHING } from './media/quality.js';
+import { score, settle } from './media/quality.js';
 import { takeSample } from './media/sample.js';
+import { deviceState, statsOf } from './media/stats.js';
+import { PathCare } from './path_care.js';
 import { mediaDelay_ms } from './reconnect.js';
-import { may, others, self } from './state.js';
+import { ALL_LAYERS, may, others, self } from './state.js';
+
+/** @typedef {import('./media/quality.js').Sample} Sample */
 
 /** The server caps `wanted` at this too. */
 const SEATS_LIMIT = 16;
-const SAMPLE_EVERY_MS = 2000;
-/** A path that comes back within this needs no help. */
-const DISCONNECTED_PATIENCE_MS = 2500;
+/** The server judges by the second. */
+const SAMPLE_EVERY_MS = 1000;
+/** A path that is gone is to be noticed at once. */
+const LISTEN_EVERY_MS = 250;
+/** One second is too short to call a network bad. */
+const SCORED_SAMPLES = 2;
 /** The server's word that a transport is gone may be about the one we have just replaced. */
 const SECOND_LOOK_MS = 800;
 /** A connection that stood for this long was good: the next failure starts counting anew. */
@@ -36,14 +44,18 @@ export class Call {
   #offerLost = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #patience;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #sampling;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #listening;
+  #hearing = new Hearing();
+  #path;
   #told = '';
   #net = 'idle';
-  #watch = WATCHING;
-  #sampledAt = 0;
+  #saver = false;
+  #simulcast = true;
+  /** @type {{at_ms: number, sample: Sample}[]} the last ones, oldest first */
+  #samples = [];
   /** @type {import('./media/quality.js').Steady} */
   #steady = { shown: 'none', better: 0 };
 
@@ -62,6 +74,7 @@ export class Call {
     this.#devices = devices;
     this.#onSeats = onSeats;
     this.#onError = onError;
+    this.#path = new PathCare({ stands: () => this.#stands(), restart: () => this.#restart() });
   }
 
   /** @returns {RTCPeerConnection | null} */
@@ -87,11 +100,25 @@ export class Call {
       return;
     }
     void this.#publish(state === 'admitted');
+    this.#peer.choose('video', room.layers.camera);
+    // What was asked of a screen that is shared no more is not asked of the next.
+    this.#peer.choose('screen', this.#devices.screen === null ? null : room.layers.screen);
     if (state !== 'admitted' || net !== 'open') return;
+    const more = this.#grow();
     // While the WebSocket was gone nobody could be asked for a new path.
-    if (back && this.#peer.pc.connectionState === 'disconnected') this.#findPath();
-    if (this.#offerLost || this.#grow()) this.#negotiate();
+    if (back && !this.#stands()) this.#path.mend();
+    else if (more || this.#offerLost || this.#saver !== this.#store.get().saver) this.#negotiate();
     this.#tellMedia();
+  }
+
+  /** The device is on another network: what was the path may be none. */
+  networkChanged() {
+    if (this.#peer !== null) this.#path.mend();
+  }
+
+  /** The server has another answer for us. */
+  offerAgain() {
+    this.#negotiate();
   }
 
   /**
@@ -101,6 +128,10 @@ export class Call {
    */
   heard(word) {
     if (word.state === 'connecting' || word.state === 'connected' || this.#peer === null) return;
+    if (word.state === 'disconnected') {
+      this.#path.doubt();
+      return;
+    }
     const about = this.#peer;
     setTimeout(() => {
       if (about === this.#peer && this.#store.get().room.media === word) this.#rebuild();
@@ -111,14 +142,20 @@ export class Call {
     const { room } = this.#store.get();
     const peer = new Peer({
       ice_servers: (room.me?.ice_servers ?? []).map(iceServer),
-      offer: (sdp, fresh) => this.#session.offer(sdp, fresh),
+      simulcast: this.#simulcast,
+      offer: (sdp, fresh) => this.#session.offer(sdp, fresh, this.#store.get().saver),
       onState: (state) => {
         if (peer === this.#peer) this.#moved(state);
       },
+      onPath: (state) => {
+        if (peer === this.#peer && state === 'disconnected') this.#path.doubt();
+      },
     });
     this.#peer = peer;
-    this.#watch = WATCHING;
+    this.#samples = [];
     this.#sampling = setInterval(() => void this.#sample(), SAMPLE_EVERY_MS);
+    this.#hearing = new Hearing();
+    this.#listening = setInterval(() => void this.#listen(), LISTEN_EVERY_MS);
     void this.#publish(true);
     this.#grow();
     this.#negotiate();
@@ -157,6 +194,7 @@ export class Call {
     const peer = this.#peer;
     if (peer === null) return;
     this.#offerLost = false;
+    this.#saver = this.#store.get().saver;
     peer.negotiate().catch((error) => {
       if (peer === this.#peer) this.#refused(error);
     });
@@ -171,6 +209,8 @@ export class Call {
       if (this.#store.get().net === 'open') this.sync();
       return;
     }
+    // The browser itself trips over what was negotiated: once more with less to negotiate.
+    if (error instanceof DOMException) this.#simulcast = false;
     if (code === 'bad_offer') {
       this.#onError(error);
       this.#rebuild(BAD_OFFER_DELAY_MS);
@@ -181,26 +221,35 @@ export class Call {
 
   /** @param {RTCPeerConnectionState} state */
   #moved(state) {
-    clearTimeout(this.#patience);
     if (state === 'connected') {
       this.#store.set({ flow: 'flowing' });
       this.#connectedAt = performance.now();
       void this.#sample();
     } else if (state === 'disconnected') {
       this.#store.set({ flow: 'broken' });
-      this.#patience = setTimeout(() => this.#findPath(), DISCONNECTED_PATIENCE_MS);
     } else if (state === 'failed') {
       this.#rebuild();
     }
   }
 
-  /** The phone left Wi-Fi: look for a new path on the same connection. */
-  #findPath() {
+  /** @returns {boolean} whether both ends say that media flows, or there is nothing to mend */
+  #stands() {
+    const { room } = this.#store.get();
+    if (this.#peer === null) return true;
+    const { connectionState, iceConnectionState } = this.#peer.pc;
+    const heard = room.media?.state !== 'disconnected' && !this.#hearing.silent;
+    return heard && connectionState !== 'disconnected' && iceConnectionState !== 'disconnected';
+  }
+
+  /** Look for a new path on the same connection. The WebSocket may have gone with the old one. */
+  #restart() {
+    this.#session.nudge();
     const peer = this.#peer;
-    if (peer === null || this.#store.get().net !== 'open') return;
+    if (peer === null || this.#store.get().net !== 'open') return false;
     peer.negotiate({ restart: true }).catch((error) => {
       if (peer === this.#peer) this.#refused(error);
     });
+    return true;
   }
 
   /** @param {number} [delay_ms] */
@@ -228,8 +277,9 @@ export class Call {
 
   /** @param {'none' | 'broken'} flow how the page shall speak of it */
   #release(flow) {
-    clearTimeout(this.#patience);
+    this.#path.rest();
     clearInterval(this.#sampling);
+    clearInterval(this.#listening);
     this.#offerLost = false;
     this.#told = '';
     if (this.#peer === null) return;
@@ -238,7 +288,8 @@ export class Call {
     this.#connectedAt = 0;
     this.#steady = { shown: 'none', better: 0 };
     this.#onSeats([]);
-    this.#store.set({ flow, quality: 'none', faults: [] });
+    // What the server asked of the old connection it has not asked of the next.
+    this.#store.set({ flow, quality: 'none', room: { ...this.#store.get().room, layers: ALL_LAYERS } });
   }
 
   #tellMedia() {
@@ -257,41 +308,35 @@ export class Call {
     });
   }
 
+  async #listen() {
+    const peer = this.#peer;
+    if (peer === null || peer.pc.connectionState !== 'connected') return;
+    const packets = await peer.receivedPackets();
+    if (peer === this.#peer && this.#hearing.note(packets, performance.now())) this.#path.mend();
+  }
+
   async #sample() {
     const peer = this.#peer;
     if (peer === null) return;
     const now = await takeSample(peer);
     if (peer !== this.#peer) return;
-    const at = performance.now();
-    const elapsed_ms = at - this.#sampledAt;
-    this.#sampledAt = at;
-    this.#steady = settle(this.#steady, score(this.#watch.last, now, elapsed_ms));
-    const { watch, faults } = look(this.#watch, now, this.#expected(), elapsed_ms);
-    this.#watch = watch;
-    const app = this.#store.get();
-    if (app.quality !== this.#steady.shown || app.faults.join() !== faults.join()) {
-      this.#store.set({ quality: this.#steady.shown, faults });
-    }
+    const at_ms = performance.now();
+    this.#tellStats(peer, now);
+    const first = this.#samples[0];
+    this.#steady = settle(this.#steady, score(first?.sample ?? null, now, at_ms - (first?.at_ms ?? at_ms)));
+    this.#samples = [...this.#samples.slice(1 - SCORED_SAMPLES), { at_ms, sample: now }];
+    if (this.#store.get().quality !== this.#steady.shown) this.#store.set({ quality: this.#steady.shown });
   }
 
-  /** @returns {import('./media/quality.js').Expected[]} */
-  #expected() {
-    const { room } = this.#store.get();
-    const visible = document.visibilityState === 'visible';
-    return room.seats.flatMap((seated, seat) => {
-      const person = seated === null ? undefined : room.people[seated.participant];
-      if (seated === null || person === undefined || person.connection !== 'connected') return [];
-      const { media, muted, state } = person;
-      const here = state === 'admitted';
-      return [
-        {
-          seat,
-          source: seated.source,
-          audio: here && !seated.screen && media.audio && !muted.includes('audio'),
-          video: here && visible && !seated.screen && media.video && !muted.includes('video'),
-        },
-      ];
-    });
+  /**
+   * @param {Peer} peer
+   * @param {Sample} now
+   */
+  #tellStats(peer, now) {
+    if (self(this.#store.get().room)?.state !== 'admitted') return;
+    const { microphone, camera } = peer.tracks;
+    const devices = { microphone: deviceState(microphone), camera: deviceState(camera) };
+    this.#session.stats(statsOf(this.#samples.at(-1)?.sample ?? null, now, devices));
   }
 }
 

@@ -46,6 +46,8 @@ const HELLO_REF = 'hello';
 const HELLO_LIMIT_MS = 12_000;
 /** Silence for so many ping intervals is a dead connection, as the server counts it too. */
 const SILENT_INTERVALS = 2.5;
+/** After a nudge: no answer to a ping or hello by then, and the old path is gone. */
+const NUDGE_LIMIT_MS = 3000;
 /** More than this waiting for a connection is a person tapping in vain. */
 const QUEUE_LIMIT = 50;
 
@@ -65,11 +67,14 @@ export class Connection {
   /** @type {ErrorMessage | null} */
   #refusal = null;
   #heardAt = 0;
+  #begunAt = 0;
   #ping_interval_ms = 15_000;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #pulse;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #doubt;
 
   /** @param {Options} options */
   constructor(options) {
@@ -106,8 +111,33 @@ export class Connection {
    */
   nudge() {
     if (this.#stopped) return;
-    if (this.#socket === null) this.#connect();
-    else if (this.#joined) this.#beat();
+    if (this.#socket === null) {
+      this.#connect();
+      return;
+    }
+    if (!this.#joined) {
+      // Begun on a network that is gone, it would wait for that for long.
+      if (performance.now() - this.#begunAt > NUDGE_LIMIT_MS) {
+        this.#drop();
+        this.#connect();
+      }
+      return;
+    }
+    const asked = performance.now();
+    this.#beat();
+    clearTimeout(this.#doubt);
+    this.#doubt = setTimeout(() => {
+      if (this.#joined && this.#heardAt < asked) this.#closed(1006);
+    }, NUDGE_LIMIT_MS);
+  }
+
+  /**
+   * Say something that is of use only now, and has no answer.
+   *
+   * @param {ClientMessage} message
+   */
+  tell(message) {
+    if (this.#joined) this.#post(message, '');
   }
 
   /**
@@ -129,6 +159,7 @@ export class Connection {
     clearTimeout(this.#timer);
     this.#options.onNet(this.#attempt === 0 && this.#heardAt === 0 ? 'connecting' : 'lost');
     this.#refusal = null;
+    this.#begunAt = performance.now();
     const socket = new WebSocket(this.#options.url, SUBPROTOCOL);
     this.#socket = socket;
     socket.onopen = () => {
@@ -221,6 +252,7 @@ export class Connection {
   #drop() {
     clearTimeout(this.#timer);
     clearInterval(this.#pulse);
+    clearTimeout(this.#doubt);
     this.#joined = false;
     const socket = this.#socket;
     this.#socket = null;

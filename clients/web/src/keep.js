@@ -19,6 +19,7 @@ const SESSION_LIFE_MS = 12 * 3600 * 1000;
  * @property {string} [speaker]
  * @property {boolean} [microphone_on]
  * @property {boolean} [camera_on]
+ * @property {boolean} [saver] sound only
  */
 
 /**

@@ -135,6 +135,20 @@ function turned(upright, along, across, length, depth) {
 }
 
 /**
+ * How tall the whole picture is drawn, with what is cropped of it: what its source need not exceed.
+ *
+ * @param {{width: number, height: number}} tile
+ * @param {number} picture width / height; NaN before the first frame
+ * @param {'cover' | 'contain'} how
+ * @returns {number} in the tile's unit
+ */
+export function drawnHeight({ width, height }, picture, how) {
+  if (Number.isNaN(picture)) return height;
+  const across = width / picture;
+  return how === 'cover' ? Math.max(height, across) : Math.min(height, across);
+}
+
+/**
  * Whether a picture may be cropped to fill its tile.
  *
  * @param {number} tile width / height

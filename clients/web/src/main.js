@@ -9,12 +9,14 @@ import { addressOf } from './link.js';
 import { Devices } from './media/devices.js';
 import { chime } from './media/sound.js';
 import { notices } from './notices.js';
+import { Saver } from './saver.js';
 import { Session } from './session.js';
 import { may, queue, screenOf, self } from './state.js';
 import { INITIAL, Store } from './store.js';
 import { AppView, pageOf } from './views/app.js';
 import { fullName } from './views/people_words.js';
 import { keepAwake } from './wake_lock.js';
+import { watchNetwork } from './network.js';
 
 /** @typedef {import('./store.js').App} App */
 
@@ -28,11 +30,12 @@ socket.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
 socket.hash = '';
 const session = new Session(store, socket.href, hideToken);
 const devices = new Devices(store);
+const saver = new Saver(store, devices);
 /** @type {readonly import('./media/peer.js').Seat[]} */
 let seats = [];
 
 const root = /** @type {HTMLElement} */ (document.getElementById('app'));
-const view = new AppView(root, { store, session, devices, seats: () => seats }, { onLanguage: switchLanguage });
+const view = new AppView(root, { store, session, devices, saver, seats: () => seats }, { onLanguage: switchLanguage });
 const call = new Call({
   store,
   session,
@@ -148,9 +151,11 @@ async function openDevices(app) {
 
 store.listen((app, before) => {
   follow(app, before);
+  saver.follow(app, before);
   call.sync();
-  const { media } = app.room;
+  const { media, offer_wanted } = app.room;
   if (media !== null && media !== before.room.media) call.heard(media);
+  if (offer_wanted !== null && offer_wanted !== before.room.offer_wanted) call.offerAgain();
   draw();
 });
 devices.listen(() => {
@@ -160,7 +165,11 @@ devices.listen(() => {
 for (const event of ['pointerdown', 'keydown']) {
   addEventListener(event, () => store.get().sound_blocked && view.enableSound(), true);
 }
-for (const event of ['online', 'pageshow', 'focus']) addEventListener(event, () => session.nudge());
+for (const event of ['pageshow', 'focus']) addEventListener(event, () => session.nudge());
+watchNetwork(() => {
+  session.nudge();
+  call.networkChanged();
+});
 document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') session.nudge();
 });

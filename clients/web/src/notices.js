@@ -2,6 +2,7 @@
  * What deserves a word or a sound when the consultation changes: pure, from two states.
  */
 
+import { starved } from './media/pictures.js';
 import { others, queue, screenOf, self } from './state.js';
 
 /** @typedef {import('./state.js').RoomState} RoomState */
@@ -32,7 +33,7 @@ export function notices(before, after) {
     return [{ text: 'waiting.held', about: null, loud: false, ring: true }];
   }
   if (was !== 'call' || is !== 'call') return [];
-  return [...comings(before, after), ...recording(before, after)];
+  return [...comings(before, after), ...recording(before, after), ...pictures(before, after)];
 }
 
 /**
@@ -63,6 +64,18 @@ function movement(old, now) {
   if (old.state !== 'admitted' && now.state === 'admitted') return 'people.joined';
   if (old.state === 'admitted' && now.state === 'left') return 'people.gone';
   return !old.hand_raised && now.hand_raised && now.state === 'admitted' ? 'people.hand_raised' : null;
+}
+
+/**
+ * The eye sees it in the place of the picture.
+ *
+ * @param {RoomState} before
+ * @param {RoomState} after
+ * @returns {Notice[]}
+ */
+function pictures(before, after) {
+  if (starved(before.pictures) || !starved(after.pictures)) return [];
+  return [{ text: 'pictures.network', about: null, loud: false, ring: false }];
 }
 
 /** @type {Record<string, Key>} */

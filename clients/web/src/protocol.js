@@ -55,9 +55,16 @@ export const SUBPROTOCOL = 'vtelehealth.v1';
 /** @typedef {{type: 'seating', seats: (Seated | null)[], wanted: number}} Seating */
 /** @typedef {{type: 'speakers', participants: string[]}} Speakers */
 /**
- * @typedef {{type: 'media_connection',
- *   state: 'connecting' | 'connected' | 'failed' | 'closed' | 'renegotiate'}} MediaConnection
+ * @typedef {{type: 'media_connection', state: 'connecting' | 'connected' | 'disconnected' | 'failed'
+ *   | 'closed' | 'renegotiate'}} MediaConnection
  */
+/** @typedef {{rid: string, active: boolean}} Layer */
+/** @typedef {{type: 'layers', kind: 'camera' | 'screen', layers: Layer[]}} LayersWanted */
+/** @typedef {'shown' | 'hidden' | 'off' | 'network' | 'busy'} PictureState */
+/** @typedef {{type: 'pictures', seats: PictureState[]}} Pictures */
+/** @typedef {{type: 'offer_wanted', reason: string}} OfferWanted */
+/** @typedef {{participant: string, code: string, since: number, text: Text}} Fault */
+/** @typedef {{type: 'faults', faults: Fault[]}} Faults */
 /**
  * @typedef {{type: 'ended', reason: 'ended' | 'removed' | 'left' | 'replaced' | 'expired',
  *   text: Text}} Ended
@@ -67,13 +74,26 @@ export const SUBPROTOCOL = 'vtelehealth.v1';
 /** @typedef {{type: 'error', ref: string, code: string, text: Text}} ErrorMessage */
 /**
  * @typedef {Joined | Room | Participant | ParticipantHidden | ChatLine | Recording | Consultation
- *   | Answer | Seating | Speakers | MediaConnection | Ended | Pong | Done | ErrorMessage
+ *   | Answer | Seating | Speakers | MediaConnection | LayersWanted | Pictures | OfferWanted | Faults
+ *   | Ended | Pong | Done | ErrorMessage
  * } ServerMessage
  */
 
 /** @typedef {{type: 'join', token: string, language: Language}} Join */
 /** @typedef {{type: 'resume', session: string}} Resume */
 /** @typedef {{seat: number, height_px: number}} SeatView */
+/** @typedef {'off' | 'on' | 'muted'} DeviceState */
+/**
+ * @typedef {{seat: number, audio_packets: number, concealed_samples: number, audio_samples: number,
+ *   video_packets: number, frames_received: number, frames_decoded: number, freezes: number,
+ *   freeze_ms: number}} SeatStats
+ */
+/**
+ * @typedef {{type: 'stats', microphone: DeviceState, camera: DeviceState,
+ *   microphone_level: number | null, camera_frames: number | null, received_packets: number,
+ *   down_loss: number, up_loss: number, jitter_ms: number, round_trip_ms: number | null,
+ *   seats: SeatStats[]}} Stats
+ */
 /**
  * @typedef {Join | Resume | {type: 'ready'} | {type: 'admit', participant: string}
  *   | {type: 'hold', participant: string} | {type: 'return', participant: string}
@@ -85,7 +105,8 @@ export const SUBPROTOCOL = 'vtelehealth.v1';
  *   | {type: 'consent', purpose: 'recording', decision: Decision, text_version: string, language: Language}
  *   | {type: 'record', action: 'start' | 'stop'}
  *   | {type: 'view', seats: SeatView[], pinned: string[]}
- *   | {type: 'offer', sdp: string, fresh: boolean}
+ *   | {type: 'offer', sdp: string, fresh: boolean, saver: boolean}
+ *   | Stats
  *   | {type: 'media_state', audio: boolean, video: boolean, screen: boolean}
  *   | {type: 'leave'} | {type: 'end'} | {type: 'ping'}} ClientMessage
  */
@@ -194,8 +215,15 @@ const SHAPES = {
   },
   speakers: { participants: list(string) },
   media_connection: {
-    state: oneOf('connecting', 'connected', 'failed', 'closed', 'renegotiate'),
+    state: oneOf('connecting', 'connected', 'disconnected', 'failed', 'closed', 'renegotiate'),
   },
+  layers: {
+    kind: oneOf('camera', 'screen'),
+    layers: list(object({ rid: string, active: boolean })),
+  },
+  pictures: { seats: list(oneOf('shown', 'hidden', 'off', 'network', 'busy')) },
+  offer_wanted: { reason: string },
+  faults: { faults: list(object({ participant: string, code: string, since: number, text })) },
   ended: { reason: string, text },
   pong: { ref: string, at: number },
   done: { ref: string },

@@ -1,5 +1,5 @@
 /**
- * When to try the WebSocket again: pure policy, no timers.
+ * When to try the WebSocket and the media path again: pure policy, no timers.
  */
 
 /** Close codes of the server (PROTOCOL.md) after which coming back by oneself is wrong. */
@@ -39,6 +39,19 @@ export function afterClose(code, attempt, random) {
  */
 export function mediaDelay_ms(attempt) {
   return Math.min(250 * 2 ** attempt, 8000);
+}
+
+/** The checks of a restart need a moment on a slow network before another could help. */
+const RESTARTS_MS = [0, 2000, 4000, 8000];
+
+/**
+ * How long after the last ICE restart to try another.
+ *
+ * @param {number} attempt how many were made since the path last stood, from 0
+ * @returns {number} milliseconds
+ */
+export function restartDelay_ms(attempt) {
+  return RESTARTS_MS[attempt] ?? 8000;
 }
 
 /** Errors to the first message that pass by themselves: try again instead of giving up. */

@@ -188,16 +188,22 @@ export class Session {
   /**
    * @param {string} sdp
    * @param {boolean} fresh
+   * @param {boolean} saver ask for a voice of as few bytes as can be
    * @returns {Promise<import('./protocol.js').Answer>}
    */
-  async offer(sdp, fresh) {
-    const reply = await this.#connection.request({ type: 'offer', sdp, fresh });
+  async offer(sdp, fresh, saver) {
+    const reply = await this.#connection.request({ type: 'offer', sdp, fresh, saver });
     return /** @type {import('./protocol.js').Answer} */ (reply);
   }
 
   /** @param {import('./protocol.js').Media} media */
   mediaState(media) {
     return this.#connection.request({ type: 'media_state', ...media });
+  }
+
+  /** @param {import('./protocol.js').Stats} stats */
+  stats(stats) {
+    this.#connection.tell(stats);
   }
 
   /**

@@ -16,8 +16,16 @@
  * @property {number} wanted how many seats the server would like us to offer
  * @property {readonly string[]} speakers loudest first
  * @property {import('./protocol.js').MediaConnection | null} media the SFU's last word
+ * @property {Readonly<Record<'camera' | 'screen', readonly import('./protocol.js').Layer[] | null>>} layers
+ *   which encodings of ours somebody takes; null: all
+ * @property {readonly import('./protocol.js').PictureState[]} pictures by seat
+ * @property {readonly import('./protocol.js').Fault[]} faults
+ * @property {import('./protocol.js').OfferWanted | null} offer_wanted the last time we were asked
  * @property {import('./protocol.js').Ended | null} ended
  */
+
+/** @type {RoomState['layers']} */
+export const ALL_LAYERS = Object.freeze({ camera: null, screen: null });
 
 /** @type {RoomState} */
 export const EMPTY = Object.freeze({
@@ -30,6 +38,10 @@ export const EMPTY = Object.freeze({
   wanted: 0,
   speakers: [],
   media: null,
+  layers: ALL_LAYERS,
+  pictures: [],
+  faults: [],
+  offer_wanted: null,
   ended: null,
 });
 
@@ -41,7 +53,8 @@ export const EMPTY = Object.freeze({
 export function reduce(room, message) {
   switch (message.type) {
     case 'joined':
-      return { ...room, me: message, ended: null };
+      // Faults are told again when there are any.
+      return { ...room, me: message, faults: [], ended: null };
     case 'room':
       return withoutCallUnlessAdmitted({
         ...room,
@@ -71,6 +84,14 @@ export function reduce(room, message) {
       return { ...room, speakers: message.participants };
     case 'media_connection':
       return { ...room, media: message };
+    case 'layers':
+      return { ...room, layers: { ...room.layers, [message.kind]: message.layers } };
+    case 'pictures':
+      return { ...room, pictures: message.seats };
+    case 'faults':
+      return { ...room, faults: message.faults };
+    case 'offer_wanted':
+      return { ...room, offer_wanted: message };
     case 'ended':
       return { ...room, ended: message };
     default:
@@ -86,7 +107,7 @@ export function reduce(room, message) {
  */
 function withoutCallUnlessAdmitted(room) {
   if (self(room)?.state === 'admitted') return room;
-  return { ...room, seats: [], speakers: [], wanted: 0 };
+  return { ...room, seats: [], speakers: [], wanted: 0, layers: ALL_LAYERS, pictures: [], faults: [] };
 }
 
 /**

@@ -32,7 +32,8 @@ import { EMPTY } from './state.js';
  * @property {Devices} devices
  * @property {'none' | 'flowing' | 'broken'} flow the media connection: `broken` after it once stood
  * @property {import('./media/quality.js').Quality} quality
- * @property {readonly string[]} faults see `look` in media/quality.js
+ * @property {boolean} saver sound only, as few bytes as can be
+ * @property {boolean} saver_advised the network has carried no picture for a while
  * @property {boolean} sound_blocked by the browser until the person touches the page
  * @property {string | null} pinned source
  * @property {'people' | 'chat' | null} panel
@@ -56,7 +57,8 @@ export const INITIAL = {
   },
   flow: 'none',
   quality: 'none',
-  faults: [],
+  saver: false,
+  saver_advised: false,
   sound_blocked: false,
   pinned: null,
   panel: null,

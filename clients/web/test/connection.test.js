@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, test } from 'node:test';
+import { afterEach, mock, test } from 'node:test';
 
 import { Connection } from '../src/connection.js';
 import { joined } from './messages.js';
@@ -136,6 +136,55 @@ test('a server that falls silent is left, and another try is made', async () => 
   connection.open();
   await until(() => seen.received.filter(({ type }) => type === 'resume').length > 0);
   assert.ok(seen.received.some(({ type }) => type === 'ping'));
+});
+
+test('what is only told has no answer, and is not kept for later', async () => {
+  const { connection, seen, until } = await connect({ message: () => undefined });
+  connection.tell({ type: 'stats' });
+  connection.open();
+  await until(() => seen.nets.includes('open'));
+  connection.tell({ type: 'stats', n: 2 });
+  await eventually(() => seen.received.some(({ type }) => type === 'stats'));
+  assert.deepEqual(seen.received.map(({ type, ref, n }) => [type, ref, n]), [['join', 'hello', undefined], ['stats', '', 2]]);
+});
+
+test('a connection that answers nothing after a nudge is left for another', async (t) => {
+  const { connection, seen, until } = await connect({ message: () => undefined });
+  connection.open();
+  await until(() => seen.nets.includes('open'));
+  await eventually(() => seen.messages.length > 0);
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  connection.nudge();
+  await eventually(() => seen.received.some(({ type }) => type === 'ping'));
+  mock.timers.tick(3000);
+  assert.equal(seen.nets.at(-1), 'lost');
+});
+
+test('a hello that hangs on a network that is gone is said anew on the next', async (t) => {
+  const { connection, seen, until } = await connect({ hello: (_, __, index) => index === 0 });
+  connection.open();
+  await eventually(() => seen.received.length > 0);
+  const begun = performance.now();
+  connection.nudge();
+  t.mock.method(performance, 'now', () => begun + 4000);
+  connection.nudge();
+  await until(() => seen.nets.includes('open'));
+  assert.deepEqual(seen.received.map(({ type, index }) => [type, index]), [['join', 0], ['join', 1]]);
+});
+
+test('a connection that answers a nudge stays', async (t) => {
+  const { connection, seen, until } = await connect({
+    message: (message, peer) => message.type === 'ping' && peer.send({ type: 'pong', ref: '', at: 1 }),
+  });
+  connection.open();
+  await until(() => seen.nets.includes('open'));
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  connection.nudge();
+  await eventually(() => seen.messages.some(({ type }) => type === 'pong'));
+  mock.timers.tick(3000);
+  assert.equal(seen.nets.at(-1), 'open');
 });
 
 test('after the end nothing is tried again and nothing is left hanging over', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { arrange, columnsFor, fit, largeTile } from '../src/layout.js';
+import { arrange, columnsFor, drawnHeight, fit, largeTile } from '../src/layout.js';
 
 const STAGES = [
   [1240, 640],
@@ -61,4 +61,14 @@ test('a picture is cropped to a tile of like shape, and shown whole in a very di
   assert.equal(fit(16 / 9, 4 / 3), 'cover');
   assert.equal(fit(0.4, 16 / 9), 'contain');
   assert.equal(fit(1, Number.NaN), 'cover');
+});
+
+test('a picture is as tall as it is drawn, with what is cropped of it', () => {
+  const upright = { width: 360, height: 640 };
+  assert.equal(drawnHeight(upright, 16 / 9, 'cover'), 640);
+  assert.equal(drawnHeight(upright, 16 / 9, 'contain'), 202.5);
+  const flat = { width: 640, height: 180 };
+  assert.equal(drawnHeight(flat, 16 / 9, 'cover'), 360);
+  assert.equal(drawnHeight(flat, 16 / 9, 'contain'), 180);
+  assert.equal(drawnHeight(flat, Number.NaN, 'cover'), 180);
 });

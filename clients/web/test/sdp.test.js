@@ -48,12 +48,35 @@ const h264 = (profile, mode) => ({
   sdpFmtpLine: `level-asymmetry-allowed=1;packetization-mode=${mode};profile-level-id=${profile}`,
 });
 
-test('VP8 comes first, then H.264 baseline in packetization mode 1, and nothing else', () => {
-  const vp8 = { mimeType: 'video/VP8' };
-  const wanted = h264('42e01f', 1);
-  const codecs = [{ mimeType: 'video/AV1' }, h264('640034', 1), h264('42e01f', 0), wanted, { mimeType: 'video/rtx' }, vp8];
-  assert.deepEqual(videoCodecs(codecs), [vp8, wanted]);
-  assert.deepEqual(videoCodecs([{ mimeType: 'video/VP9' }]), []);
+const codec = (name, sdpFmtpLine) => ({ mimeType: `video/${name}`, sdpFmtpLine });
+
+test('VP8 comes first, then H.264 baseline, main VP9 and AV1, and what repairs them', () => {
+  const wanted = [codec('VP8'), h264('42e01f', 1), codec('VP9', 'profile-id=0'), codec('AV1', 'level-idx=5;profile=0;tier=0'), codec('rtx')];
+  const [vp8, baseline, vp9, av1, rtx] = wanted;
+  const all = [
+    rtx,
+    codec('AV1', 'level-idx=5;profile=1;tier=0'),
+    av1,
+    codec('VP9', 'profile-id=2'),
+    vp9,
+    h264('640034', 1),
+    h264('42001f', 1),
+    h264('42e01f', 0),
+    baseline,
+    codec('red'),
+    codec('flexfec-03'),
+    vp8,
+  ];
+  assert.deepEqual(videoCodecs(all), wanted);
+});
+
+test('another baseline does where the common one is missing; no profile is the main one', () => {
+  const all = [codec('VP9'), codec('AV1'), h264('42001f', 1)];
+  assert.deepEqual(videoCodecs(all), [all[2], all[0], all[1]]);
+});
+
+test('a browser with none of ours offers what it has', () => {
+  assert.deepEqual(videoCodecs([codec('theora'), codec('rtx')]), []);
 });
 
 test('audio is Opus alone', () => {

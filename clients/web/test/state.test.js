@@ -44,6 +44,35 @@ test('admitted, held, returned: seats and speakers exist only in the call', () =
   assert.deepEqual(heldByRow.seats, []);
 });
 
+test('layers, pictures and faults are the last word of the server, and only of the call', () => {
+  const off = [{ rid: 'q', active: false }];
+  const fault = { participant: 'a', code: 'camera_frozen', since: 1, text: { vi: '', en: '' } };
+  const inCall = [
+    { type: 'layers', kind: 'screen', layers: off },
+    { type: 'pictures', seats: ['network'] },
+    { type: 'faults', faults: [fault] },
+    { type: 'faults', faults: [] },
+    { type: 'faults', faults: [fault] },
+    { type: 'offer_wanted', reason: 'codec' },
+  ].reduce(reduce, as('admitted'));
+  assert.deepEqual(inCall.layers, { camera: null, screen: off });
+  assert.deepEqual([inCall.pictures, inCall.faults, inCall.offer_wanted?.reason], [['network'], [fault], 'codec']);
+  const resumed = reduce(inCall, joined('me'));
+  assert.deepEqual([resumed.pictures, resumed.faults], [['network'], []]);
+  const held = reduce(inCall, participant('me', 'held'));
+  assert.deepEqual([held.layers, held.pictures, held.faults], [{ camera: null, screen: null }, [], []]);
+});
+
+test('that the network carries no pictures is read out once', () => {
+  const before = reduce(as('admitted'), { type: 'pictures', seats: ['shown', 'shown'] });
+  const after = reduce(before, { type: 'pictures', seats: ['network', 'shown'] });
+  assert.deepEqual(
+    notices(before, after).map(({ text, loud }) => [text, loud]),
+    [['pictures.network', false]],
+  );
+  assert.deepEqual(notices(after, reduce(after, { type: 'pictures', seats: ['network', 'network'] })), []);
+});
+
 test('a new room replaces all that was known', () => {
   const before = run(joined('me'), room([participant('me'), participant('old')]));
   const after = reduce(before, room([participant('me'), participant('new')]));

@@ -7,8 +7,8 @@ import { choices, keepChoices } from '../keep.js';
 /** @typedef {import('../store.js').DeviceProblem} DeviceProblem */
 /** @typedef {'audio' | 'video'} InputKind */
 
-/** Enough to see a face or a wound on a phone's network; the SFU passes on what we send. */
-const PICTURE = { width: { ideal: 960 }, height: { ideal: 540 }, frameRate: { ideal: 24, max: 30 } };
+/** Enough to see a wound; who cannot carry or does not draw it is sent a smaller encoding. */
+const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 24, max: 30 } };
 const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 /** Slides and images need sharpness, not motion. */
 const SCREEN = { frameRate: { ideal: 8, max: 15 } };
@@ -51,13 +51,13 @@ export class Devices {
   /** @param {import('../store.js').Store} store */
   constructor(store) {
     this.#store = store;
-    const { microphone_on, camera_on, microphone, camera, speaker } = choices();
+    const { microphone_on, camera_on, microphone, camera, speaker, saver } = choices();
     const { devices } = store.get();
     store.set({
       devices: {
         ...devices,
         audio: { wanted: microphone_on ?? true, status: 'closed', id: microphone ?? '' },
-        video: { wanted: camera_on ?? true, status: 'closed', id: camera ?? '' },
+        video: { wanted: (camera_on ?? true) && saver !== true, status: 'closed', id: camera ?? '' },
         speaker: speaker ?? '',
       },
     });

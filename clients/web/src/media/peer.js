@@ -5,13 +5,12 @@
  * checks).
  */
 
+import { waysToSend } from './encodings.js';
+import { Layers } from './layers.js';
 import { audioCodecs, markScreen, videoCodecs } from './sdp.js';
 
 /** @typedef {'audio' | 'video' | 'screen'} SendKind */
-
-/** Cap for one camera: the picture asked of the camera needs no more. */
-const CAMERA_BPS = 1_500_000;
-const SCREEN_BPS = 2_500_000;
+/** @typedef {import('../protocol.js').Layer} Layer */
 
 /** One seat as we receive it. */
 export class Seat {
@@ -30,8 +29,10 @@ export class Seat {
 /**
  * @typedef {object} Options
  * @property {RTCIceServer[]} ice_servers
+ * @property {boolean} simulcast whether to send the camera in several sizes, where the browser can
  * @property {(sdp: string, fresh: boolean) => Promise<{sdp: string}>} offer asks for the answer
  * @property {(state: RTCPeerConnectionState) => void} onState
+ * @property {(state: RTCIceConnectionState) => void} onPath whether anything is heard from the server
  */
 
 /** The media connection. Closed by whoever made it. */
@@ -45,6 +46,10 @@ export class Peer {
   #negotiating = null;
   /** @type {Partial<Record<SendKind, RTCRtpTransceiver>>} */
   #senders = {};
+  /** @type {Partial<Record<SendKind, Layers>>} */
+  #layers = {};
+  /** @type {Partial<Record<SendKind, MediaStreamTrack | null>>} the newest wish: a sender takes its time */
+  #tracks = {};
   /** What we send belongs together: one stream for voice and face, another for the screen. */
   #own = new MediaStream();
   #ownScreen = new MediaStream();
@@ -60,15 +65,30 @@ export class Peer {
       rtcpMuxPolicy: 'require',
     });
     this.#pc.onconnectionstatechange = () => options.onState(this.#pc.connectionState);
+    this.#pc.oniceconnectionstatechange = () => options.onPath(this.#pc.iceConnectionState);
   }
 
   get pc() {
     return this.#pc;
   }
 
+  /** @returns {{microphone: MediaStreamTrack | null, camera: MediaStreamTrack | null}} what is sent */
+  get tracks() {
+    const { audio, video } = this.#senders;
+    return { microphone: audio?.sender.track ?? null, camera: video?.sender.track ?? null };
+  }
+
   /** @returns {Promise<RTCStatsReport>} */
   stats() {
     return this.#pc.getStats();
+  }
+
+  /** @returns {Promise<number>} packets of all kinds that came from the server so far */
+  async receivedPackets() {
+    for (const row of (await this.#pc.getStats()).values()) {
+      if (row.type === 'transport') return row.packetsReceived ?? 0;
+    }
+    return 0;
   }
 
   /**
@@ -87,7 +107,7 @@ export class Peer {
       // The first offer is on its way and will hold it.
       return this.seats.length > 0;
     }
-    if (sender.sender.track !== track) await sender.sender.replaceTrack(track);
+    await this.#replace(kind, sender.sender, track);
     if (kind !== 'screen') return false;
     const direction = track === null ? 'inactive' : 'sendonly';
     if (sender.direction === direction) return false;
@@ -101,6 +121,14 @@ export class Peer {
    */
   sends(kind) {
     return this.#senders[kind] !== undefined;
+  }
+
+  /**
+   * @param {'video' | 'screen'} kind
+   * @param {readonly Layer[] | null} layers which encodings to send; null: all of them
+   */
+  choose(kind, layers) {
+    this.#layers[kind]?.want(layers);
   }
 
   /**
@@ -135,23 +163,43 @@ export class Peer {
   }
 
   close() {
-    this.#pc.onconnectionstatechange = null;
+    this.#pc.onconnectionstatechange = this.#pc.oniceconnectionstatechange = null;
+    for (const layers of Object.values(this.#layers)) layers.close();
     this.#pc.close();
+  }
+
+  /**
+   * @param {SendKind} kind
+   * @param {RTCRtpSender} sender
+   * @param {MediaStreamTrack | null} track
+   */
+  async #replace(kind, sender, track) {
+    if (this.#tracks[kind] === track) return;
+    this.#tracks[kind] = track;
+    try {
+      await sender.replaceTrack(track);
+    } catch (error) {
+      delete this.#tracks[kind];
+      throw error;
+    }
+    this.#layers[kind]?.check();
   }
 
   async #negotiate() {
     while (this.#again && this.#pc.signalingState !== 'closed') {
       this.#again = false;
       const iceRestart = this.#restart;
-      this.#restart = false;
       await this.#pc.setLocalDescription(await this.#pc.createOffer({ iceRestart }));
       const screen = this.#senders.screen;
       const mid = screen?.direction === 'sendonly' ? screen.mid : null;
       const sdp = markScreen(this.#pc.localDescription?.sdp ?? '', mid);
+      // An offer that is lost on the way is no restart: the wish stands until one is answered.
       const answer = await this.#options.offer(sdp, this.#fresh);
       if (this.#pc.signalingState !== 'have-local-offer') return;
       await this.#pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+      if (iceRestart) this.#restart = false;
       this.#fresh = false;
+      for (const layers of Object.values(this.#layers)) layers.check();
     }
   }
 
@@ -161,16 +209,42 @@ export class Peer {
    */
   #addSender(kind, track) {
     const media = kind === 'audio' ? 'audio' : 'video';
-    const maxBitrate = { audio: 48_000, video: CAMERA_BPS, screen: SCREEN_BPS }[kind];
-    const transceiver = this.#pc.addTransceiver(track ?? media, {
-      direction: 'sendonly',
-      streams: [kind === 'screen' ? this.#ownScreen : this.#own],
-      sendEncodings: [{ maxBitrate }],
-    });
+    const transceiver = firstThatWorks(waysToSend(kind, this.#options.simulcast), (sendEncodings) =>
+      this.#pc.addTransceiver(track ?? media, {
+        direction: 'sendonly',
+        streams: [kind === 'screen' ? this.#ownScreen : this.#own],
+        sendEncodings,
+      }),
+    );
     const codecs = RTCRtpSender.getCapabilities(media)?.codecs ?? [];
     prefer(transceiver, media === 'audio' ? audioCodecs(codecs) : videoCodecs(codecs));
+    this.#tracks[kind] = track;
+    if (kind !== 'audio') {
+      const layers = new Layers(transceiver.sender);
+      this.#layers[kind] = layers;
+      layers.check();
+    }
     return transceiver;
   }
+}
+
+/**
+ * @template W, T
+ * @param {readonly W[]} ways
+ * @param {(way: W) => T} attempt
+ * @returns {T}
+ */
+function firstThatWorks(ways, attempt) {
+  /** @type {unknown} */
+  let refusal;
+  for (const way of ways) {
+    try {
+      return attempt(way);
+    } catch (error) {
+      refusal = error;
+    }
+  }
+  throw refusal;
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * How good the connection is, in one word, and what is wrong with sound or picture. Pure: samples
- * in, words out. `sample.js` takes the samples from the browser.
+ * How good the connection is, in one word, as this device sees it by itself. Pure: samples in, a
+ * word out. `sample.js` takes the samples from the browser.
  */
 
 /**
@@ -8,7 +8,12 @@
  *
  * @typedef {object} SeatCounters
  * @property {number} audioPackets
+ * @property {number} audioSamples
+ * @property {number} concealedSamples made up where speech was missing
+ * @property {number} videoPackets
+ * @property {number} framesReceived
  * @property {number} framesDecoded
+ * @property {number} freezes
  * @property {number} freeze_ms total time that the picture stood still
  */
 
@@ -20,9 +25,13 @@
  * @property {number} rtt_ms 0 when unknown
  * @property {number} received packets
  * @property {number} lost packets that should have been received
- * @property {number} sentLoss fraction of what we send that the server lost, 0…1
+ * @property {number} sent packets of what the server has reported on
+ * @property {number} sentLost those of them that the server lost
  * @property {number} jitter_ms
- * @property {number | null} microphoneLevel 0…1, null when nothing is sent
+ * @property {number | null} microphoneLevel 0…1 at this moment, null when nothing is sent
+ * @property {number} microphoneEnergy sum of level² × seconds
+ * @property {number} microphone_s length of that sum
+ * @property {number | null} cameraFrames given by the camera; null when there is none
  * @property {readonly SeatCounters[]} seats by seat number
  */
 
@@ -46,13 +55,24 @@ export function score(before, now, elapsed_ms) {
   const received = now.received - before.received;
   const lost = Math.max(0, now.lost - before.lost);
   const measured = {
-    loss: Math.max(received + lost > 0 ? lost / (received + lost) : 0, now.sentLoss),
+    loss: Math.max(received + lost > 0 ? lost / (received + lost) : 0, upLoss(before, now)),
     rtt_ms: now.rtt_ms,
     jitter_ms: now.jitter_ms,
     freeze: Math.max(0, ...now.seats.map((seat, index) => frozen(before.seats[index], seat, elapsed_ms))),
   };
   if (reaches(measured, BAD)) return 'bad';
   return reaches(measured, FAIR) ? 'fair' : 'good';
+}
+
+/**
+ * @param {Sample | null} before
+ * @param {Sample} now
+ * @returns {number} the share of what we sent in between that the server lost, 0…1
+ */
+export function upLoss(before, now) {
+  const sent = now.sent - (before?.sent ?? 0);
+  const lost = now.sentLost - (before?.sentLost ?? 0);
+  return sent > 0 ? Math.min(1, Math.max(0, lost / sent)) : 0;
 }
 
 /**
@@ -90,7 +110,7 @@ function reaches(measured, limit) {
 
 /** @type {Record<Quality, number>} */
 const ORDER = { good: 0, fair: 1, bad: 2, none: 3 };
-const HOLD_SAMPLES = 3;
+const HOLD_SAMPLES = 5;
 
 /**
  * @param {Steady} steady
@@ -104,62 +124,4 @@ export function settle(steady, quality) {
   if (steady.shown === 'none') return { shown: quality, better: 0 };
   const better = steady.better + 1;
   return better >= HOLD_SAMPLES ? { shown: quality, better: 0 } : { ...steady, better };
-}
-
-/**
- * What should be coming on a seat, and what has come.
- *
- * @typedef {object} Expected
- * @property {number} seat
- * @property {string} source
- * @property {boolean} audio whether sound should be arriving
- * @property {boolean} video whether a picture should be arriving and is being drawn
- */
-
-/**
- * @typedef {object} Watch
- * @property {Readonly<Record<string, number>>} still by fault, for how long it has lasted in ms
- * @property {Sample | null} last
- */
-
-/** @type {Watch} */
-export const WATCHING = Object.freeze({ still: {}, last: null });
-
-/** A fault is told after this long; shorter ones are the network breathing. */
-const FAULT_AFTER_MS = 4500;
-/** Below this a microphone that is on hears nothing at all: a real room is never this quiet. */
-const SILENCE = 0.0003;
-
-/**
- * Look for silence and frozen pictures.
- *
- * @param {Watch} watch
- * @param {Sample} now
- * @param {readonly Expected[]} expected
- * @param {number} elapsed_ms since the last look
- * @returns {{watch: Watch, faults: string[]}} faults are `microphone`, `audio:<source>`,
- *   `video:<source>`
- */
-export function look(watch, now, expected, elapsed_ms) {
-  const last = watch.last;
-  /** @type {Record<string, number>} */
-  const still = {};
-  /** @param {string} fault */
-  const lasts = (fault) => {
-    still[fault] = (watch.still[fault] ?? 0) + elapsed_ms;
-  };
-  if (now.connected && now.microphoneLevel !== null && now.microphoneLevel < SILENCE) {
-    lasts('microphone');
-  }
-  if (last !== null && now.connected) {
-    for (const { seat, source, audio, video } of expected) {
-      const counters = now.seats[seat];
-      const before = last.seats[seat];
-      if (counters === undefined || before === undefined) continue;
-      if (audio && counters.audioPackets === before.audioPackets) lasts(`audio:${source}`);
-      if (video && counters.framesDecoded === before.framesDecoded) lasts(`video:${source}`);
-    }
-  }
-  const faults = Object.keys(still).filter((fault) => (still[fault] ?? 0) >= FAULT_AFTER_MS);
-  return { watch: { still, last: now }, faults };
 }

@@ -2,28 +2,62 @@
  * Takes one `Sample` (see quality.js) from the browser's statistics.
  */
 
+/** @typedef {import('./quality.js').Sample} Sample */
+
 /**
  * @param {import('./peer.js').Peer} peer
- * @returns {Promise<import('./quality.js').Sample>}
+ * @returns {Promise<Sample>}
  */
 export async function takeSample(peer) {
   const report = await peer.stats();
-  /** @type {import('./quality.js').Sample} */
+  /** @type {Sample} */
   const sample = {
     connected: peer.pc.connectionState === 'connected',
     rtt_ms: 0,
     received: 0,
     lost: 0,
-    sentLoss: 0,
+    sent: 0,
+    sentLost: 0,
     jitter_ms: 0,
     microphoneLevel: null,
-    seats: peer.seats.map(() => ({ audioPackets: 0, framesDecoded: 0, freeze_ms: 0 })),
+    microphoneEnergy: 0,
+    microphone_s: 0,
+    cameraFrames: null,
+    seats: peer.seats.map(() => ({
+      audioPackets: 0,
+      audioSamples: 0,
+      concealedSamples: 0,
+      videoPackets: 0,
+      framesReceived: 0,
+      framesDecoded: 0,
+      freezes: 0,
+      freeze_ms: 0,
+    })),
   };
   const seats = seatsByMid(peer);
-  const sentAudio = peer.pc
-    .getSenders()
-    .some(({ track }) => track?.kind === 'audio' && track.enabled && track.readyState === 'live');
-  for (const row of report.values()) addRow(row, { sample, seats, sentAudio });
+  const { microphone, camera } = peer.tracks;
+  for (const row of report.values()) {
+    switch (row.type) {
+      case 'inbound-rtp':
+        addReceived(row, sample, sample.seats[seats.get(row.mid) ?? -1]);
+        break;
+      case 'remote-inbound-rtp':
+        // Counted, and not read off `fractionLost`: a voice is told its listeners' loss there.
+        sample.sent += report.get(row.localId)?.packetsSent ?? 0;
+        sample.sentLost += Math.max(0, row.packetsLost ?? 0);
+        break;
+      case 'candidate-pair':
+        if (row.nominated === true && row.state === 'succeeded') {
+          sample.rtt_ms = (row.currentRoundTripTime ?? 0) * 1000;
+        }
+        break;
+      case 'media-source':
+        if (row.trackIdentifier === camera?.id) sample.cameraFrames = row.frames ?? null;
+        else if (row.trackIdentifier === microphone?.id && microphone?.enabled) addSpoken(row, sample);
+        break;
+      default:
+    }
+  }
   return sample;
 }
 
@@ -40,36 +74,34 @@ function seatsByMid(peer) {
 
 /**
  * @param {any} row of an RTCStatsReport, whose types the DOM library leaves open
- * @param {{sample: import('./quality.js').Sample, seats: Map<string, number>, sentAudio: boolean}} into
+ * @param {Sample} sample
+ * @param {import('./quality.js').SeatCounters | undefined} seat
  */
-function addRow(row, { sample, seats, sentAudio }) {
-  switch (row.type) {
-    case 'inbound-rtp': {
-      sample.received += row.packetsReceived ?? 0;
-      sample.lost += Math.max(0, row.packetsLost ?? 0);
-      if (row.kind === 'audio') {
-        sample.jitter_ms = Math.max(sample.jitter_ms, (row.jitter ?? 0) * 1000);
-      }
-      const seat = sample.seats[seats.get(row.mid) ?? -1];
-      if (seat === undefined) break;
-      if (row.kind === 'audio') seat.audioPackets += row.packetsReceived ?? 0;
-      else {
-        seat.framesDecoded += row.framesDecoded ?? 0;
-        seat.freeze_ms += (row.totalFreezesDuration ?? 0) * 1000;
-      }
-      break;
-    }
-    case 'remote-inbound-rtp':
-      sample.sentLoss = Math.max(sample.sentLoss, row.fractionLost ?? 0);
-      break;
-    case 'candidate-pair':
-      if (row.nominated === true && row.state === 'succeeded') {
-        sample.rtt_ms = (row.currentRoundTripTime ?? 0) * 1000;
-      }
-      break;
-    case 'media-source':
-      if (row.kind === 'audio' && sentAudio) sample.microphoneLevel = row.audioLevel ?? null;
-      break;
-    default:
+function addReceived(row, sample, seat) {
+  sample.received += row.packetsReceived ?? 0;
+  sample.lost += Math.max(0, row.packetsLost ?? 0);
+  if (row.kind === 'audio') {
+    sample.jitter_ms = Math.max(sample.jitter_ms, (row.jitter ?? 0) * 1000);
+    if (seat === undefined) return;
+    seat.audioPackets += row.packetsReceived ?? 0;
+    seat.audioSamples += row.totalSamplesReceived ?? 0;
+    // A pause in talking is filled too; nothing was missed in it.
+    seat.concealedSamples += Math.max(0, (row.concealedSamples ?? 0) - (row.silentConcealedSamples ?? 0));
+  } else if (seat !== undefined) {
+    seat.videoPackets += row.packetsReceived ?? 0;
+    seat.framesReceived += row.framesReceived ?? 0;
+    seat.framesDecoded += row.framesDecoded ?? 0;
+    seat.freezes += row.freezeCount ?? 0;
+    seat.freeze_ms += (row.totalFreezesDuration ?? 0) * 1000;
   }
+}
+
+/**
+ * @param {any} row
+ * @param {Sample} sample
+ */
+function addSpoken(row, sample) {
+  sample.microphoneLevel = row.audioLevel ?? null;
+  sample.microphoneEnergy = row.totalAudioEnergy ?? 0;
+  sample.microphone_s = row.totalSamplesDuration ?? 0;
 }

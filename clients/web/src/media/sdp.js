@@ -34,23 +34,34 @@ function midOf(section) {
  */
 
 /**
- * The video codecs we offer, in order: VP8, which every browser has, then H.264 in the one form
- * that all share (RFC 7742 §6.2: constrained baseline). Others are left out, so that an offer of
- * many seats stays within the server's 64 KiB.
+ * The video codecs we offer, in order: VP8, which every browser has and sends in layers of time,
+ * then H.264 in the one form that all share (RFC 7742 §6.2: constrained baseline), then the main
+ * profiles of VP9 and AV1, which cost a cheap phone too much to send but may well come from others.
+ * With them goes `rtx` (RFC 4588), which repairs what was lost. All else is left out, so that an
+ * offer of many seats stays within the server's 64 KiB.
  *
  * @template {CodecLike} C
  * @param {readonly C[]} codecs what the browser can do
  * @returns {C[]} empty when it can do none of ours
  */
 export function videoCodecs(codecs) {
-  const vp8 = codecs.filter((codec) => codec.mimeType.toLowerCase() === 'video/vp8');
-  const h264 = codecs.filter(
-    (codec) =>
-      codec.mimeType.toLowerCase() === 'video/h264' &&
-      /profile-level-id=42[0-9a-f]{4}/i.test(codec.sdpFmtpLine ?? '') &&
-      /packetization-mode=1/.test(codec.sdpFmtpLine ?? ''),
-  );
-  return [...vp8, ...h264];
+  /**
+   * @param {string} mimeType
+   * @param {RegExp} form what its parameters must say
+   */
+  const first = (mimeType, form = /^/) =>
+    codecs
+      .filter((codec) => codec.mimeType.toLowerCase() === mimeType && form.test(codec.sdpFmtpLine ?? ''))
+      .slice(0, 1);
+  const baseline = first('video/h264', /^(?=.*packetization-mode=1)(?=.*profile-level-id=42e0)/i);
+  const chosen = [
+    ...first('video/vp8'),
+    ...(baseline.length > 0 ? baseline : first('video/h264', /^(?=.*packetization-mode=1)(?=.*profile-level-id=42)/i)),
+    // Left out, the profile is 0 (RFC 9628 §6; AV1 RTP §7.2.1).
+    ...first('video/vp9', /^(?!.*profile-id=[1-9])/),
+    ...first('video/av1', /^(?!.*profile=[1-9])/),
+  ];
+  return chosen.length === 0 ? [] : [...chosen, ...first('video/rtx')];
 }
 
 /**

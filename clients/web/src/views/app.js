@@ -8,7 +8,6 @@ import { icon } from '../icons.js';
 import { screenOf, self } from '../state.js';
 import { Banner } from './banner.js';
 import { CallView } from './call.js';
-import { openSettings } from './controls.js';
 import { LobbyView } from './lobby.js';
 import { ConnectingView, EndedView, FailureView, NoLinkView } from './outside.js';
 import { RecordingSign } from './recording.js';
@@ -89,10 +88,7 @@ export class AppView {
       on: { click: onLanguage },
     });
     this.#sign = new RecordingSign(this.#context);
-    this.#banner = new Banner(this.#context, {
-      enableSound: () => this.enableSound(),
-      openSettings: () => openSettings(this.#context),
-    });
+    this.#banner = new Banner(this.#context, { enableSound: () => this.enableSound() });
     root.replaceChildren(
       el('a', { class: 'skip', href: '#main', text: 'skip_to_content', on: { click: (event) => this.#skip(event) } }),
       el(

@@ -4,6 +4,7 @@
 
 import { el, say, setAttribute, show } from '../dom.js';
 import { icon } from '../icons.js';
+import { allPaused } from '../media/pictures.js';
 import { may, screenOf, self } from '../state.js';
 import { canRetry } from './devices.js';
 
@@ -30,7 +31,7 @@ export class Banner {
 
   /**
    * @param {Context} context
-   * @param {{enableSound: () => void, openSettings: () => void}} actions
+   * @param {{enableSound: () => void}} actions
    */
   constructor(context, actions) {
     this.#context = context;
@@ -112,14 +113,30 @@ export class Banner {
     }
     const camera = this.#chooseOfDevice(app, 'video');
     if (camera !== null) return camera;
-    if (app.faults.includes('microphone')) {
+    return this.#chooseOfPictures(app);
+  }
+
+  /**
+   * @param {App} app
+   * @returns {Notice | null} why there are no pictures, and sound only as the way out
+   */
+  #chooseOfPictures(app) {
+    const { saver } = this.#context;
+    if (app.saver) {
+      return { text: 'saver.on', kind: 'info', button: 'saver.off', testid: 'saver-off', act: () => saver.turn(false) };
+    }
+    if (app.saver_advised) {
       return {
-        text: 'banner.silent',
-        kind: 'warn',
-        button: 'banner.choose_microphone',
-        act: this.#actions.openSettings,
+        text: 'saver.advice',
+        kind: 'info',
+        button: 'saver.accept',
+        testid: 'saver-accept',
+        act: () => saver.turn(true),
+        dismiss: () => saver.decline(),
       };
     }
+    const pause = allPaused(app.room.pictures);
+    if (pause !== null) return { text: `pictures.${pause}`, kind: 'info' };
     return app.quality === 'bad' ? { text: 'quality.advice_bad', kind: 'info' } : null;
   }
 

@@ -12,6 +12,7 @@ import { Controls } from './controls.js';
 import { admitButton, PeoplePanel, waitedWords } from './people.js';
 import { fullName } from './people_words.js';
 import { StageView } from './stage.js';
+import { Troubles } from './troubles.js';
 
 /** @typedef {import('./context.js').Context} Context */
 /** @typedef {import('./context.js').View} View */
@@ -109,7 +110,8 @@ export class CallView {
       ),
     );
     const door = new Door(context, () => this.#open('people'));
-    this.#parts = [controls, this.#people, this.#chat, this.#consent, door, this.#stage];
+    const troubles = new Troubles(context);
+    this.#parts = [controls, this.#people, this.#chat, this.#consent, door, troubles, this.#stage];
     this.#panel = el(
       'aside',
       {
@@ -139,7 +141,7 @@ export class CallView {
       this.#chat.element,
     );
     /** Cards and notices over the stage. */
-    this.cards = el('div', { class: 'call-cards' }, this.#consent.element, door.element);
+    this.cards = el('div', { class: 'call-cards' }, this.#consent.element, door.element, troubles.element);
     this.element = el(
       'div',
       { class: 'call', testid: 'call' },

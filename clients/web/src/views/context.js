@@ -5,6 +5,7 @@
  * @property {import('../store.js').Store} store
  * @property {import('../session.js').Session} session
  * @property {import('../media/devices.js').Devices} devices
+ * @property {import('../saver.js').Saver} saver
  * @property {() => readonly import('../media/peer.js').Seat[]} seats the seats there are now
  * @property {(asked: Promise<unknown>) => void} ask tells the person when what was asked fails
  * @property {(text: string) => void} tell shows and speaks a short notice

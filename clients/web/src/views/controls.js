@@ -105,6 +105,7 @@ export class Controls {
   #people;
   #consent;
   #settings;
+  #saver;
   #out;
   #more;
   #fold;
@@ -137,6 +138,12 @@ export class Controls {
       words: 'device.settings',
       picture: 'settings',
       click: () => openSettings(context),
+    });
+    this.#saver = control({
+      testid: 'saver',
+      words: 'saver.turn_on',
+      picture: 'speaker',
+      click: () => context.saver.turn(!store.get().saver),
     });
     this.#consent = control({
       testid: 'consent-open',
@@ -176,7 +183,7 @@ export class Controls {
     const chosen = (/** @type {Event} */ event) => {
       if (event.target !== this.#fold) this.#turn(true);
     };
-    const fold = el('div', { class: 'fold', id: 'fold', role: 'group', label: 'call.more' }, this.#settings.element, this.#consent.element);
+    const fold = el('div', { class: 'fold', id: 'fold', role: 'group', label: 'call.more' }, this.#saver.element, this.#settings.element, this.#consent.element);
     fold.addEventListener('click', chosen, true);
     fold.addEventListener('focusout', ({ relatedTarget }) => {
       const stays = relatedTarget instanceof Node && (fold.contains(relatedTarget) || relatedTarget === this.#more.element);
@@ -236,6 +243,8 @@ export class Controls {
       show(part.element, speaks);
     }
     this.#record.update(app);
+    say(this.#saver.label, app.saver ? 'saver.off' : 'saver.turn_on');
+    setAttribute(this.#saver.element, 'data-on', app.saver);
     setAttribute(this.#share.element, 'aria-pressed', String(app.devices.screen));
     show(this.#share.element, may(room, 'share_screen') && canShare());
     const raised = self(room)?.hand_raised ?? false;

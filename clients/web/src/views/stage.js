@@ -1,185 +1,27 @@
 /**
- * The stage: a tile for each occupied seat, and one's own picture in the corner. Tiles are made once
- * for each seat and only moved by style: a video that changes its place in the document stops.
+ * The stage: a tile for each occupied seat, and one's own picture in the corner.
  */
 
 import { el, setAttribute, setText, show } from '../dom.js';
 import { t } from '../i18n/index.js';
 import { icon } from '../icons.js';
-import { arrange, fit, largeTile } from '../layout.js';
+import { arrange, largeTile } from '../layout.js';
+import { follow, HOLD_MS } from '../media/pictures.js';
 import { inState, others, queue, may } from '../state.js';
 import { SelfPicture } from './devices.js';
-import { Avatar, fullName, roleName } from './people_words.js';
+import { fullName } from './people_words.js';
+import { put, SeatTile } from './seat_tile.js';
 
 /** @typedef {import('./context.js').Context} Context */
 /** @typedef {import('./context.js').View} View */
 /** @typedef {import('../store.js').App} App */
-/** @typedef {import('../protocol.js').Participant} Participant */
 /** @typedef {import('../protocol.js').Seated} Seated */
-/** @typedef {import('../layout.js').Rect} Rect */
+/** @typedef {import('../media/pictures.js').Said} Said */
 
-const REPORT_AFTER_MS = 200;
+/** Tiles glide to their places: many sizes of one moment are told once. */
+const REPORT_AFTER_MS = 150;
 /** Told of a seat that nobody sits on yet, so that whoever comes is seen at once. */
 const EMPTY_SEAT_PX = 180;
-
-/** One seat's tile. */
-class SeatTile {
-  #avatar = new Avatar();
-  #name = el('span', { class: 'tile-name' });
-  #role = el('span', { class: 'tile-role' });
-  #muted = el('span', { class: 'tile-sign', role: 'img', label: 'call.muted' }, icon('mic_off'));
-  #hand = el('span', { class: 'tile-sign hand', role: 'img', label: 'people.hand' }, icon('hand'));
-  #note = el('span', { class: 'tile-note' });
-  #onBlocked;
-  #sink = '';
-  /** @type {Rect | null} */
-  rect = null;
-  source = '';
-
-  /**
-   * @param {number} index
-   * @param {MediaStream} stream
-   * @param {{onPin: (source: string) => void, onBlocked: () => void}} told
-   */
-  constructor(index, stream, { onPin, onBlocked }) {
-    this.#onBlocked = onBlocked;
-    this.stream = stream;
-    // Sound has an element of its own: a video element stays silent until its first picture, and
-    // some people have no camera. Browsers keep the two together by the answer's msid.
-    this.audio = el('audio', { autoplay: true });
-    this.audio.srcObject = new MediaStream(stream.getAudioTracks());
-    this.video = el('video', { testid: 'seat-video', playsinline: true, autoplay: true, muted: true });
-    this.video.muted = true;
-    this.video.srcObject = new MediaStream(stream.getVideoTracks());
-    this.video.addEventListener('resize', () => this.#crop());
-    this.element = el(
-      'div',
-      {
-        class: 'tile',
-        testid: `seat-${index}`,
-        role: 'button',
-        tabindex: 0,
-        hidden: true,
-        on: {
-          click: () => onPin(this.source),
-          keydown: (/** @type {KeyboardEvent} */ event) => {
-            if (event.key !== 'Enter' && event.key !== ' ') return;
-            event.preventDefault();
-            onPin(this.source);
-          },
-        },
-      },
-      this.video,
-      this.audio,
-      this.#avatar.element,
-      this.#note,
-      el('span', { class: 'tile-label' }, this.#muted, this.#hand, this.#name, this.#role),
-    );
-    void this.play();
-  }
-
-  async play() {
-    void this.video.play().catch(() => undefined);
-    try {
-      await this.audio.play();
-    } catch (error) {
-      // Sound needs a touch of the page first; the picture runs without.
-      if (error instanceof DOMException && error.name === 'NotAllowedError') this.#onBlocked();
-    }
-  }
-
-  /** Let go of the stream. */
-  close() {
-    this.video.srcObject = null;
-    this.audio.srcObject = null;
-    this.element.remove();
-  }
-
-  /** @param {string} speaker '' for the system's own choice */
-  setSpeaker(speaker) {
-    if (speaker === this.#sink || !('setSinkId' in this.audio)) return;
-    this.#sink = speaker;
-    void this.audio.setSinkId(speaker).catch(() => undefined);
-  }
-
-  /**
-   * @param {Seated} seated
-   * @param {Participant} person
-   * @param {App} app
-   */
-  update(seated, person, app) {
-    this.source = seated.source;
-    const stopped = person.muted.includes(seated.screen ? 'screen' : 'video');
-    const picture = seated.screen || (person.media.video && !stopped);
-    const silent = !person.media.audio || person.muted.includes('audio');
-    const pinned = app.pinned === seated.source;
-    const speaking = !seated.screen && app.room.speakers[0] === person.id && !silent;
-    this.#avatar.update(person);
-    setText(this.#name, seated.screen ? t('call.screen_of', { name: fullName(person) }) : fullName(person));
-    setText(this.#role, seated.screen ? '' : roleName(person.role));
-    show(this.#muted, silent && !seated.screen);
-    show(this.#hand, person.hand_raised && !seated.screen);
-    setText(this.#note, noteFor(seated, person, app));
-    show(this.#note, this.#note.textContent !== '');
-    setAttribute(this.element, 'data-picture', picture);
-    setAttribute(this.element, 'data-speaking', speaking);
-    setAttribute(this.element, 'data-screen', seated.screen);
-    setAttribute(this.element, 'data-source', seated.source);
-    setAttribute(this.element, 'data-pinned', pinned);
-    setAttribute(this.element, 'aria-label', tileLabel(person, pinned, speaking, silent));
-    this.#crop();
-  }
-
-  /** @param {Rect} rect */
-  place(rect) {
-    this.rect = rect;
-    put(this.element, rect);
-    setAttribute(this.element, 'data-small', rect.width < 260);
-    this.#crop();
-  }
-
-  #crop() {
-    if (this.rect === null) return;
-    const whole = this.element.hasAttribute('data-screen') || this.element.hasAttribute('data-pinned');
-    const shape = fit(this.rect.width / this.rect.height, this.video.videoWidth / this.video.videoHeight);
-    this.video.style.objectFit = whole ? 'contain' : shape;
-  }
-}
-
-/**
- * @param {HTMLElement} element
- * @param {Rect | null} rect null leaves the place to the style sheet
- */
-function put({ style }, rect) {
-  for (const side of /** @type {const} */ (['left', 'top', 'width', 'height'])) {
-    style[side] = rect === null ? '' : `${rect[side]}px`;
-  }
-}
-
-/**
- * @param {Seated} seated
- * @param {Participant} person
- * @param {App} app
- */
-function noteFor(seated, person, app) {
-  if (person.connection === 'lost') return t('people.lost');
-  if (person.connection === 'away') return t('people.away');
-  if (app.faults.includes(`audio:${seated.source}`)) return t('call.no_sound');
-  return app.faults.includes(`video:${seated.source}`) ? t('call.frozen') : '';
-}
-
-/**
- * @param {Participant} person
- * @param {boolean} pinned
- * @param {boolean} speaking
- * @param {boolean} silent
- */
-function tileLabel(person, pinned, speaking, silent) {
-  const words = [t(pinned ? 'call.unpin' : 'call.pin', { name: fullName(person) }), roleName(person.role)];
-  if (speaking) words.push(t('call.speaking'));
-  if (silent) words.push(t('call.muted'));
-  return words.join(', ');
-}
 
 /** @implements {View} */
 export class StageView {
@@ -193,10 +35,15 @@ export class StageView {
   #emptyHint = el('p', { class: 'muted' });
   #area = el('div', { class: 'stage-area' });
   #observer;
+  #inWindow;
+  /** @type {(Said | null)[]} */
+  #said = [];
   #arranged = '';
   #reported = '';
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #report;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #redraw;
 
   /** @param {Context} context */
   constructor(context) {
@@ -232,6 +79,7 @@ export class StageView {
     );
     this.#observer = new ResizeObserver(() => this.update(context.store.get()));
     this.#observer.observe(this.#area);
+    this.#inWindow = new IntersectionObserver((entries) => this.#moved(entries));
     document.addEventListener('visibilitychange', this.#visible);
   }
 
@@ -244,7 +92,10 @@ export class StageView {
       show(tile.element, occupied.has(index));
       tile.setSpeaker(app.devices.speaker);
     });
-    for (const { seat, seated, person } of shown) this.#tiles[seat]?.update(seated, person, app);
+    this.#follow(app);
+    for (const { seat, seated, person } of shown) {
+      this.#tiles[seat]?.update(seated, person, app, this.#said[seat]?.pause ?? null);
+    }
     this.#arrange(shown, app);
     this.#self.update(app);
     show(this.#self.element, may(app.room, 'speak'));
@@ -261,12 +112,35 @@ export class StageView {
 
   close() {
     this.#observer.disconnect();
+    this.#inWindow.disconnect();
     document.removeEventListener('visibilitychange', this.#visible);
     clearTimeout(this.#report);
+    clearTimeout(this.#redraw);
     for (const tile of this.#tiles) tile.close();
   }
 
-  #visible = () => this.#schedule(this.#context.store.get());
+  /** Told at once: a hidden page's timers are late. */
+  #visible = () => {
+    if (this.#context.store.get().net === 'open') this.#tell();
+  };
+
+  /** @param {IntersectionObserverEntry[]} entries */
+  #moved(entries) {
+    for (const { target, isIntersecting } of entries) {
+      const tile = this.#tiles.find(({ element }) => element === target);
+      // One that is not laid out yet is nowhere; where it will be is told when it is.
+      if (tile !== undefined) tile.onScreen = isIntersecting || tile.element.hidden;
+    }
+    this.#schedule(this.#context.store.get());
+  }
+
+  /** @param {App} app */
+  #follow(app) {
+    this.#said = follow(this.#said, app.room.pictures, performance.now());
+    if (!this.#said.some((said) => said !== null && said.until !== null)) return;
+    clearTimeout(this.#redraw);
+    this.#redraw = setTimeout(() => this.update(this.#context.store.get()), HOLD_MS);
+  }
 
   /** Follow the seats of the media connection; a new connection brings new ones. */
   #take() {
@@ -274,8 +148,10 @@ export class StageView {
     const same = this.#tiles.every((tile, index) => tile.stream === seats[index]?.stream);
     if (!same) {
       for (const tile of this.#tiles) tile.close();
+      this.#inWindow.disconnect();
       this.#tiles = [];
       this.#arranged = '';
+      this.#reported = '';
     }
     for (let index = this.#tiles.length; index < seats.length; index += 1) {
       const seat = seats[index];
@@ -286,6 +162,7 @@ export class StageView {
       });
       this.#tiles.push(tile);
       this.#area.append(tile.element);
+      this.#inWindow.observe(tile.element);
     }
   }
 
@@ -347,23 +224,26 @@ export class StageView {
 
   /** @param {App} app */
   #schedule({ net }) {
-    clearTimeout(this.#report);
     if (net !== 'open') {
+      clearTimeout(this.#report);
+      this.#report = undefined;
       this.#reported = '';
       return;
     }
-    this.#report = setTimeout(() => this.#tell(), REPORT_AFTER_MS);
+    // Not put off by further changes: those come with every word of the server.
+    this.#report ??= setTimeout(() => this.#tell(), REPORT_AFTER_MS);
   }
 
   #tell() {
+    clearTimeout(this.#report);
+    this.#report = undefined;
     const { store, session } = this.#context;
-    const { pinned, room } = store.get();
+    const { pinned, room, saver } = store.get();
     if (room.seats.length === 0) return;
-    const visible = document.visibilityState === 'visible';
+    const drawn = document.visibilityState === 'visible' && !saver;
     const seats = this.#tiles.map((tile, seat) => {
-      const drawn = tile.element.hidden ? EMPTY_SEAT_PX : (tile.rect?.height ?? 0);
-      const height = visible ? drawn : 0;
-      return { seat, height_px: Math.min(8192, Math.round(height * devicePixelRatio)) };
+      const height = tile.element.hidden ? EMPTY_SEAT_PX : tile.drawn_px;
+      return { seat, height_px: drawn ? Math.min(8192, Math.round(height * devicePixelRatio)) : 0 };
     });
     const pins = pinned === null ? [] : [pinned];
     const view = JSON.stringify([seats, pins]);

@@ -1,0 +1,60 @@
+"""What a sender is told of loss: a voice that of its listeners too, so that it repeats in band."""
+
+from __future__ import annotations
+
+from sfu.router import ticks
+from sfu.rtp.rtcp import ReceiverReport, ReportBlock
+from tests.sfu.routing import Stage, StagePeer, picture, voice
+
+
+def listener_lost(stage: Stage, peer: StagePeer, share: float) -> None:
+    """A peer reports that it lost a share of what it hears and sees."""
+    fraction = int(256 * share)
+    blocks = [
+        ReportBlock(peer.ssrc(0, kind), fraction, 9, 0, 0, 0, 0) for kind in ("audio", "video")
+    ]
+    peer.report(ReceiverReport(1, tuple(blocks)))
+
+
+def told(stage: Stage, peer: StagePeer) -> dict[int, ReportBlock]:
+    """The newest report to a peer, by SSRC."""
+    stage.now_ns += 1_000_000_000
+    ticks.reports(stage.router, stage.now_ns)
+    return {block.ssrc: block for report in peer.told(ReceiverReport) for block in report.reports}
+
+
+async def test_voice__is_told_the_loss_of_its_listener_and_a_picture_is_not(
+    stage: Stage, pair: tuple[StagePeer, StagePeer]
+) -> None:
+    an, binh = pair
+    an.send(voice(1))
+    an.send(picture(1, key=True))
+    assert told(stage, an)[11].fraction_lost == 0
+    listener_lost(stage, binh, 0.05)
+    blocks = told(stage, an)
+    assert 0.08 < blocks[11].fraction_lost / 256 <= 0.1
+    assert blocks[11].lost == 0
+    assert blocks[21].fraction_lost == 0
+
+
+async def test_ruined_path_of_one_listener__is_told_within_bounds(
+    stage: Stage, pair: tuple[StagePeer, StagePeer]
+) -> None:
+    an, binh = pair
+    an.send(voice(1))
+    listener_lost(stage, binh, 0.9)
+    assert told(stage, an)[11].fraction_lost == int(256 * 0.2)
+
+
+async def test_told_loss__is_forgotten_slowly(
+    stage: Stage, pair: tuple[StagePeer, StagePeer]
+) -> None:
+    an, binh = pair
+    an.send(voice(1))
+    listener_lost(stage, binh, 0.05)
+    first = told(stage, an)[11].fraction_lost
+    listener_lost(stage, binh, 0)
+    falling = [told(stage, an)[11].fraction_lost for _ in range(30)]
+    assert falling == sorted(falling, reverse=True)
+    assert 0.8 * first < falling[0] < first
+    assert falling[-1] < 0.1 * first

@@ -1,0 +1,328 @@
+"""Traces over the simulated link: how the estimate follows it. Rates in b/s, time in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sfu.rtp.rtcp import RtcpFormatError, TransportFeedback, parse_compound
+from sfu.streams.congestion.estimator import FLOOR_BPS, START_BPS, SendEstimator
+from tests.support.link_model import MS, START_NS, Call, Link, Ring, S, Sample, steady, steps
+
+SEEDS = [1, 2, 3]
+
+
+def mean(samples: list[Sample]) -> float:
+    return sum(s.target_bps for s in samples) / len(samples)
+
+
+def share(samples: list[Sample], holds: Callable[[Sample], bool]) -> float:
+    return sum(map(holds, samples)) / len(samples)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_steady_link__found_fast_and_held(seed: int) -> None:
+    call = Call(Link(steady(2e6)), seed=seed)
+    assert max(s.target_bps for s in call.run(3)) > 1.6e6
+    rest = call.run(27)
+    assert 1.5e6 < mean(rest) < 2.1e6
+    assert share(rest, lambda s: s.queue_ms < 150) > 0.97
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_fast_link__wish_met_within_two_seconds(seed: int) -> None:
+    call = Call(Link(steady(20e6)), seed=seed)
+    call.run(2)
+    assert call.estimator.proved_ns is not None
+    assert all(s.target_bps > 4e6 for s in call.run(10))
+
+
+@pytest.mark.parametrize("queue_bytes", [8_000, 12_500, 31_250])
+@pytest.mark.parametrize("bucket_bytes", [1_500, 10_000])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_steps_down_and_up__below_in_2_s_back_in_10_s(
+    queue_bytes: float, bucket_bytes: float, seed: int
+) -> None:
+    rate = steps((0, 3e6), (15, 0.5e6), (35, 3e6))
+    link = Link(rate, queue_bytes=steady(queue_bytes), bucket_bytes=bucket_bytes)
+    call = Call(link, seed=seed, wanted_bps=2.6e6)
+    call.run(15)
+    assert min(s.target_bps for s in call.run(2)) < 0.5e6
+    low = call.run(18)
+    assert share(low, lambda s: s.target_bps < 0.65e6) > 0.9
+    assert 0.3e6 < mean(low) < 0.6e6
+    back = call.run(10)
+    assert max(s.target_bps for s in back) > 2.2e6
+    assert mean(call.run(5)) > 2.2e6
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_deep_queue__emptied_soon(seed: int) -> None:
+    link = Link(steps((0, 3e6), (10, 0.5e6)), queue_bytes=steady(100_000))
+    call = Call(link, seed=seed, wanted_bps=2.6e6)
+    call.run(19)
+    assert share(call.run(10), lambda s: s.queue_ms < 300) > 0.9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_loss_of_5_percent__no_collapse(seed: int) -> None:
+    call = Call(Link(steady(3e6), loss=steady(0.05)), seed=seed)
+    call.run(5)
+    assert mean(call.run(30)) > 2.2e6
+    assert 0.01 < call.estimator.loss < 0.12
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_loss_of_20_percent__taken_for_the_paths_own(seed: int) -> None:
+    call = Call(Link(steady(3e6), loss=steady(0.2)), seed=seed)
+    call.run(15)
+    assert mean(call.run(20)) > 1.5e6
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_mobile_network_with_jitter__holds_a_good_rate(seed: int) -> None:
+    link = Link(steady(4e6), jitter_ms=steady(15), delay_ms=steady(40))
+    call = Call(link, seed=seed, wanted_bps=2.5e6)
+    call.run(5)
+    assert mean(call.run(30)) > 1.5e6
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_reordering__no_collapse(seed: int) -> None:
+    link = Link(steady(4e6), jitter_ms=steady(3), reorders=True)
+    call = Call(link, seed=seed, wanted_bps=2.5e6)
+    call.run(5)
+    assert mean(call.run(20)) > 1.5e6
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_competing_flow__gives_way_and_comes_back(seed: int) -> None:
+    call = Call(Link(steady(3e6), cross_bps=steps((0, 0), (10, 1.5e6), (30, 0))), seed=seed)
+    call.run(13)
+    beside = call.run(17)
+    assert 1.0e6 < mean(beside) < 1.7e6
+    call.run(10)
+    assert mean(call.run(10)) > 2.3e6
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_on_and_off__keeps_what_it_knows_and_grows_no_further(seed: int) -> None:
+    call = Call(
+        Link(steady(3e6)),
+        seed=seed,
+        media_bps=lambda second, target: min(target, 2e6) if int(second) % 10 < 5 else 0,
+        wanted_bps=2e6,
+    )
+    call.run(3)
+    assert all(1.8e6 < s.target_bps < 3.5e6 for s in call.run(40))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_little_to_send__no_blind_growth_and_no_probes(seed: int) -> None:
+    link = Link(steady(5e6), jitter_ms=steady(5))
+    call = Call(link, seed=seed, media_bps=lambda _, __: 260e3, wanted_bps=300e3)
+    call.run(30)
+    assert call.estimator.target_bps <= START_BPS
+    assert call.probes == 0
+
+
+@pytest.mark.parametrize("queue_bytes", [6_000, 20_000])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_64_kbit__room_for_the_voice_only_and_short_queues(queue_bytes: float, seed: int) -> None:
+    call = Call(
+        Link(steady(64e3), queue_bytes=steady(queue_bytes)),
+        seed=seed,
+        media_bps=lambda _, target: target - 40e3 if target > 190e3 else 0,
+        wanted_bps=1.5e6,
+    )
+    call.run(25)
+    rest = call.run(35)
+    assert all(s.target_bps < 190e3 for s in rest)
+    assert share(rest, lambda s: s.queue_ms < 200) > 0.9
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_satellite_delay__found_and_held(seed: int) -> None:
+    link = Link(steady(2e6), delay_ms=steady(150), queue_bytes=steady(100_000))
+    call = Call(link, seed=seed, wanted_bps=3e6)
+    call.run(6)
+    assert 1.5e6 < mean(call.run(30)) < 2.1e6
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_blocked_downlink__halves_says_so_and_recovers(seed: int) -> None:
+    link = Link(steady(3e6), loss=steps((0, 0), (10, 1.0), (16, 0)))
+    call = Call(link, seed=seed, wanted_bps=2.5e6)
+    before = call.run(10)[-1]
+    assert before.acknowledged
+    blocked = call.run(6)
+    assert blocked[15].target_bps < before.target_bps / 2
+    assert blocked[25].target_bps < before.target_bps / 8
+    assert not blocked[25].acknowledged
+    assert call.estimator.congested
+    after = call.run(5)
+    assert after[10].acknowledged
+    assert after[-1].target_bps > 2e6
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, -5.0, 5.0, 86_400.0])
+def test_receivers_clock_is_set__nothing_happens(jump_s: float) -> None:
+    call = Call(Link(steady(2e6)), seed=1, clock_jump=steps((0, 0), (10, jump_s)))
+    call.run(10)
+    assert 1.4e6 < mean(call.run(5)) < 2.2e6
+
+
+def test_same_seed__same_trace() -> None:
+    def trace() -> list[tuple[object, ...]]:
+        link = Link(steps((0, 2e6), (5, 1e6)), loss=steady(0.02), jitter_ms=steady(4))
+        return [astuple(s) for s in Call(link, seed=7).run(12)]
+
+    assert trace() == trace()
+
+
+def test_no_feedback_and_nothing_sent__stays_at_the_start() -> None:
+    estimator = SendEstimator(START_NS)
+    for second in range(10):
+        estimator.tick(Ring(), START_NS + second * S)
+        assert estimator.probe(START_NS + second * S, 5_000_000) is None
+    assert estimator.target_bps == START_BPS
+    assert not estimator.acknowledged
+    assert not estimator.congested
+    assert estimator.acknowledged_bps is None
+
+
+def test_muted_for_a_minute__no_halving() -> None:
+    call = Call(Link(steady(3e6)), seed=1)
+    call.run(5)
+    before = call.estimator.target_bps
+    last_ns = START_NS + 5 * S
+    every = TransportFeedback(0, 0, (call.sends.next_sequence - 1) & 0xFFFF, 0, 0, 1, (0,), (0,))
+    call.estimator.feedback(every, call.sends, last_ns)
+    call.estimator.tick(call.sends, last_ns + 60 * S)
+    assert call.estimator.target_bps >= 0.8 * before
+
+
+def test_remb__is_the_estimate_without_other_feedback() -> None:
+    estimator = SendEstimator(START_NS)
+    estimator.receiver_limit(2_300_000, START_NS + S)
+    assert estimator.target_bps == 2_300_000
+    assert estimator.acknowledged
+    estimator.receiver_limit(1, START_NS + 2 * S)
+    assert estimator.target_bps == FLOOR_BPS
+
+
+def test_remb__bounds_the_estimate_beside_other_feedback() -> None:
+    call = Call(Link(steady(3e6)), seed=1)
+    call.run(5)
+    call.estimator.receiver_limit(400_000, START_NS + 5 * S)
+    assert call.estimator.target_bps == 400_000
+
+
+def test_reports_of_loss__without_other_feedback__down_and_slowly_up() -> None:
+    estimator = SendEstimator(START_NS)
+    estimator.loss_report(0.4, START_NS)
+    assert estimator.target_bps == 800_000
+    assert estimator.congested
+    estimator.loss_report(0.05, START_NS + S)
+    assert estimator.target_bps == 800_000
+    for second in range(2, 60):
+        estimator.loss_report(0.0, START_NS + second * S)
+    assert 2_000_000 < estimator.target_bps <= 2_500_000
+
+
+def test_reports_of_loss__a_flood_of_them__one_step() -> None:
+    estimator = SendEstimator(START_NS)
+    for n in range(100):
+        estimator.loss_report(1.0, START_NS + n * MS)
+    assert estimator.target_bps == START_BPS // 2
+
+
+def settled() -> Call:
+    call = Call(Link(steady(3e6)), seed=1)
+    call.run(4)
+    return call
+
+
+def test_feedback_for_packets_that_were_never_sent__ignored() -> None:
+    call = settled()
+    before = call.estimator.target_bps, call.estimator.loss, call.estimator.acknowledged_bps
+    following = call.sends.next_sequence
+    for base, count in [(following, 5), (following - 2, 3), (following + 30_000, 60_000)]:
+        ahead = TransportFeedback(0, 0, base & 0xFFFF, 0, 0, count, (0, 1), (0, 1))
+        call.estimator.feedback(ahead, call.sends, START_NS + 4 * S)
+    after = call.estimator.target_bps, call.estimator.loss, call.estimator.acknowledged_bps
+    assert after == before
+
+
+def test_feedback_twice_and_out_of_order__no_harm() -> None:
+    link = Link(steady(2e6), loss=steady(0.02))
+
+    class Echo(Call):
+        """Hears each feedback packet again a second later, newest first."""
+
+        def _hear(self) -> None:
+            heard = [r for r in self._reports if r[0] <= self._now_ns]
+            super()._hear()
+            self._again = getattr(self, "_again", [])
+            self._again += heard
+            if len(self._again) > 15:
+                for _, packet in reversed(self._again):
+                    self.estimator.feedback(packet, self.sends, self._now_ns)
+                self._again = []
+
+    plain, echo = Call(link, seed=2), Echo(link, seed=2)
+    assert mean(echo.run(20)) == pytest.approx(mean(plain.run(20)), rel=0.15)
+    assert echo.estimator.loss < 0.1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-300, 50),
+            st.lists(st.integers(0, 250), unique=True, max_size=40).map(sorted),
+            st.lists(st.integers(-(1 << 20), 1 << 20), min_size=40, max_size=40),
+            st.integers(0, 0xFF_FFFF),
+            st.integers(-S, 5 * S),
+        ),
+        max_size=12,
+    )
+)
+def test_hostile_feedback__numbers_stay_sane(
+    told: list[tuple[int, list[int], list[int], int, int]],
+) -> None:
+    call = settled()
+    now_ns = START_NS + 4 * S
+    for before, offsets, ticks, reference, later_ns in told:
+        now_ns += later_ns
+        base = call.sends.next_sequence + before
+        count = (offsets[-1] if offsets else 0) + 1
+        feedback = TransportFeedback(
+            0, 0, base & 0xFFFF, 0, reference, count, tuple(offsets), tuple(ticks[: len(offsets)])
+        )
+        call.estimator.feedback(feedback, call.sends, now_ns)
+        call.estimator.tick(call.sends, now_ns)
+        call.estimator.probe(now_ns, 3_000_000)
+        assert FLOOR_BPS <= call.estimator.target_bps <= 30_000_000
+        assert 0.0 <= call.estimator.loss <= 1.0
+
+
+@given(st.binary(max_size=80).map(lambda data: data + bytes(-len(data) % 4)))
+@settings(max_examples=200, deadline=None)
+def test_hostile_bytes__no_exception(data: bytes) -> None:
+    packet = bytes((0x8F, 205, 0, len(data) // 4)) + data
+    try:
+        [feedback] = parse_compound(packet)
+    except RtcpFormatError:
+        return
+    assert isinstance(feedback, TransportFeedback)
+    estimator, sends = SendEstimator(START_NS), Ring()
+    for n in range(20_000):
+        if n % 100 == 0:
+            sends.add(START_NS + n, 1000)
+    estimator.feedback(feedback, sends, START_NS + S)
+    assert FLOOR_BPS <= estimator.target_bps <= 30_000_000
