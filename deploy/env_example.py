@@ -43,6 +43,12 @@ class Setting:
 #: What only `compose.yaml` asks for.
 COMPOSE = (
     Setting(name="TURN_EXTERNAL_IP", meaning="Public IP address of the TURN server.", default=None),
+    Setting(
+        name="TURN_PEER_IP",
+        meaning="IP address that the TURN server relays to, and no other: the SFU's, one of "
+        "SFU_ANNOUNCED_ADDRESSES.",
+        default=None,
+    ),
     Setting(name="TURN_REALM", meaning="Realm that the TURN server names.", default="vtelehealth"),
     Setting(
         name="GRAFANA_ADMIN_PASSWORD",

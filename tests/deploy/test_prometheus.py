@@ -83,6 +83,7 @@ async def scraped(program: str, directory: Path) -> str:
 def of_signaling() -> str:
     metrics = SignalingMetrics()
     metrics.follow_rooms(list)
+    metrics.follow_sfus(lambda: (2, 1))
     return generate_latest(metrics.registry).decode()
 
 

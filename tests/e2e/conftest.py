@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from playwright.async_api import Playwright
 from tests.e2e.gathering import Gathering
 from tests.e2e.stack import Stack, stack
 from tests.support.browser import playwright
+from tests.support.netns import Networks, why_not
 from tests.support.redis_server import RedisServer
 
 
@@ -52,3 +53,16 @@ async def redis_server(tmp_path: Path) -> AsyncIterator[RedisServer]:
         yield server
     finally:
         await server.stop()
+
+
+@pytest.fixture
+def networks() -> Iterator[Networks]:
+    """Networks of the test's own."""
+    if reason := why_not():
+        pytest.skip(reason)
+    made = Networks()
+    try:
+        made.open()
+        yield made
+    finally:
+        made.close()

@@ -23,11 +23,11 @@ from typing import Any
 
 from clients.python.rest import Created, Rest
 from tests.e2e.person import Person
-from tests.e2e.stack import consultation, free_port
+from tests.e2e.stack import consultation
 from tests.support.browser import CITIZEN, CLINICIAN, SECOND_CLINICIAN, playwright
 from tests.support.eventually import eventually
 from tests.support.playback import play, tracks
-from tests.support.servers import Program
+from tests.support.servers import Program, free_port
 
 CALL_S = 20.0
 LEAST_FRAMES = 200

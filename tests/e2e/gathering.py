@@ -7,12 +7,12 @@ from pathlib import Path
 
 from playwright.async_api import Playwright
 
-from clients.python.rest import Created
+from clients.python.rest import Created, NewParticipant
 from sfu.control.messages import LegRow, TransportRow
 from signaling.protocol.messages import RecordingPolicy
 from tests.e2e.person import Person
 from tests.e2e.stack import Stack
-from tests.support.browser import CITIZEN, CLINICIAN, SECOND_CLINICIAN, Look
+from tests.support.browser import CITIZEN, CLINICIAN, HERE, SECOND_CLINICIAN, Look, Place
 
 
 class Gathering:
@@ -48,15 +48,23 @@ class Gathering:
         """The consulting clinician's participant id."""
         return self.created.invitations[2].participant
 
-    async def call(self, policy: RecordingPolicy = "everyone") -> None:
-        """Make the consultation."""
-        self._created = await self.stack.create(policy)
+    async def call(
+        self, policy: RecordingPolicy = "everyone", also: tuple[NewParticipant, ...] = ()
+    ) -> None:
+        """Make the consultation, with further people after the three."""
+        self._created = await self.stack.create(policy, also=also)
 
     async def arrive(
-        self, look: Look, number: int, *, agree: bool | None = True, base: str = ""
+        self,
+        look: Look,
+        number: int,
+        *,
+        agree: bool | None = True,
+        base: str = "",
+        place: Place = HERE,
     ) -> Person:
         """Invitation `number` opened in a browser of its own, consent answered; in the lobby."""
-        person = await Person.arrive(self._driver, look, self._devices)
+        person = await Person.arrive(self._driver, look, self._devices, place)
         self._owned.push_async_callback(person.close)
         link = self.created.invitations[number].link
         await person.open_link(base + link[link.index("/#") :] if base else link)
@@ -64,25 +72,36 @@ class Gathering:
             await person.decide_consent(agree=agree)
         return person
 
-    async def clinician(self, *, agree: bool | None = True, base: str = "") -> Person:
+    async def clinician(
+        self, *, agree: bool | None = True, base: str = "", place: Place = HERE
+    ) -> Person:
         """The treating clinician, in the call."""
-        person = await self.arrive(CLINICIAN, 0, agree=agree, base=base)
+        person = await self.arrive(CLINICIAN, 0, agree=agree, base=base, place=place)
         await person.press("enter")
         await person.see("call")
         return person
 
     async def second(self, *, agree: bool | None = True) -> Person:
         """The consulting clinician, in the call."""
-        person = await self.arrive(SECOND_CLINICIAN, 2, agree=agree)
+        return await self.enter(SECOND_CLINICIAN, 2, agree=agree)
+
+    async def enter(self, look: Look, number: int, *, agree: bool | None = True) -> Person:
+        """Somebody who need not wait, in the call."""
+        person = await self.arrive(look, number, agree=agree)
         await person.press("enter")
         await person.see("call")
         return person
 
     async def waiting_citizen(
-        self, look: Look = CITIZEN, *, agree: bool | None = True, base: str = ""
+        self,
+        look: Look = CITIZEN,
+        *,
+        agree: bool | None = True,
+        base: str = "",
+        place: Place = HERE,
     ) -> Person:
         """The citizen, in the waiting room."""
-        person = await self.arrive(look, 1, agree=agree, base=base)
+        person = await self.arrive(look, 1, agree=agree, base=base, place=place)
         await person.press("enter")
         await person.see("waiting")
         return person
@@ -94,10 +113,10 @@ class Gathering:
         await clinician.frames_go_on()
         await citizen.frames_go_on()
 
-    async def both_in_call(self) -> tuple[Person, Person]:
+    async def both_in_call(self, citizen_at: Place = HERE) -> tuple[Person, Person]:
         """The treating clinician and the citizen, in the call."""
         clinician = await self.clinician()
-        citizen = await self.waiting_citizen()
+        citizen = await self.waiting_citizen(place=citizen_at)
         await self.admit(clinician, citizen)
         return clinician, citizen
 

@@ -7,11 +7,11 @@ from typing import cast
 
 from playwright.async_api import Browser, Page, Playwright
 
-from tests.support.browser import Look, launch, new_page
+from tests.support.browser import HERE, Look, Place, launch, new_page
 from tests.support.eventually import eventually
 
 # What the receivers of the page's PeerConnection have decoded and received, summed.
-_RECEIVED = """async () => {
+RECEIVED = """async () => {
   const pc = window.vtelehealth.pc();
   const total = {frames: 0, packets: 0, freezes_s: 0, concealed: 0, samples: 0, video_packets: 0};
   if (!pc) return total;
@@ -94,6 +94,23 @@ _FIRST_FRAME_AT = """async () => {
 }"""
 
 
+# Over what the page's media goes now: the chosen pair's local candidate.
+_PATH = """async () => {
+  const pc = window.vtelehealth.pc();
+  const rows = pc ? await pc.getStats() : new Map();
+  for (const row of rows.values()) {
+    if (row.type !== 'transport' || !row.selectedCandidatePairId) continue;
+    const local = rows.get(rows.get(row.selectedCandidatePairId).localCandidateId);
+    return [local.candidateType, local.relayProtocol || local.protocol];
+  }
+  return ['', ''];
+}"""
+
+# Marks the PeerConnection, so that another one in its place is noticed.
+_MARK = "() => { window.vtelehealth.pc().marked = true; }"
+_IS_MARKED = "() => Boolean(window.vtelehealth.pc()?.marked)"
+
+
 class Person:
     """A browser, a page and the steps through it. Close it."""
 
@@ -106,10 +123,15 @@ class Person:
         page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
 
     @classmethod
-    async def arrive(cls, driver: Playwright, look: Look, directory: Path) -> Person:
+    async def arrive(
+        cls, driver: Playwright, look: Look, directory: Path, place: Place = HERE
+    ) -> Person:
         """A fresh browser with that person's devices."""
-        browser = await launch(driver, look, directory)
-        return cls(look, browser, await new_page(browser, look))
+        browser = await launch(driver, look, directory, place)
+        page = await new_page(browser, look)
+        if place.script:
+            await page.add_init_script(place.script)
+        return cls(look, browser, page)
 
     async def close(self) -> None:
         """Shut the browser."""
@@ -160,7 +182,20 @@ class Person:
 
     async def received(self) -> dict[str, float]:
         """Sums over the page's receivers: decoded frames, packets, frozen seconds."""
-        return cast(dict[str, float], await self.page.evaluate(_RECEIVED))
+        return cast(dict[str, float], await self.page.evaluate(RECEIVED))
+
+    async def path(self) -> tuple[str, str]:
+        """Type and protocol of the local candidate in use: host or relay; udp, tcp or tls."""
+        kind, protocol = await self.page.evaluate(_PATH)
+        return str(kind), str(protocol)
+
+    async def mark_connection(self) -> None:
+        """Remember the PeerConnection as it is, for `has_the_marked_connection`."""
+        await self.page.evaluate(_MARK)
+
+    async def has_the_marked_connection(self) -> bool:
+        """Whether the PeerConnection is still the one that was marked."""
+        return bool(await self.page.evaluate(_IS_MARKED))
 
     async def hears(self, tone_hz: float, *, listen_ms: int = 3_000) -> float:
         """The largest share of energy at a tone in what the page receives."""

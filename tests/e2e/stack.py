@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from clients.python.rest import Created, NewConsultation, NewParticipant, Patient, Rest
 from sfu.control.client import SfuClient
 from sfu.control.messages import OpenRoom, ReadStatistics, Statistics
 from sfu.ids import RoomId
 from signaling.protocol.messages import Facility, RecordingPolicy
-from tests.support.servers import Program
+from tests.support.servers import Program, free_port
+from tests.support.turn import TurnServer
 
 CENTRAL = Facility(code="01001", name="Bệnh viện Trung ương A")
 COMMUNE = Facility(code="52117", name="Trạm y tế xã B")
@@ -22,13 +24,6 @@ CLINICIAN_NAME = "Nguyễn Thị Ánh"
 SECOND_NAME = "Lê Quang Đạo"
 CITIZEN_NAME = "Trần Văn Ước"
 PATIENT_ID = "052190001234"
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def consultation(policy: RecordingPolicy = "everyone") -> NewConsultation:
@@ -76,10 +71,17 @@ class Stack:
         """Where the recorder keeps finished consultations."""
         return self.directory / "archive"
 
-    async def create(self, policy: RecordingPolicy = "everyone", node: int = 0) -> Created:
-        """Make the consultation over REST at one node."""
+    async def create(
+        self,
+        policy: RecordingPolicy = "everyone",
+        node: int = 0,
+        also: tuple[NewParticipant, ...] = (),
+    ) -> Created:
+        """Make the consultation over REST at one node, with further people after the three."""
+        asked = consultation(policy)
+        asked = msgspec.structs.replace(asked, participants=(*asked.participants, *also))
         async with Rest(self.urls[node], self.api_key) as rest:
-            return await rest.create(consultation(policy))
+            return await rest.create(asked)
 
     async def statistics(self, room: str) -> Statistics:
         """What the SFU counts in a room."""
@@ -95,9 +97,18 @@ class Stack:
 
 @asynccontextmanager
 async def stack(
-    directory: Path, *, nodes: int = 1, redis_url: str = "", grace_s: float = 30
+    directory: Path,
+    *,
+    nodes: int = 1,
+    redis_url: str = "",
+    grace_s: float = 30,
+    address: str = "127.0.0.1",
+    turn: TurnServer | None = None,
 ) -> AsyncIterator[Stack]:
-    """Start sfu, recorder and `nodes` signalling processes; stop them all at the end."""
+    """Start sfu, recorder and `nodes` signalling processes; stop them all at the end.
+
+    People reach pages and media at `address`, an address of this machine.
+    """
     secret, api_key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     token_key = secrets.token_urlsafe(32)
     sfu_port, recorder_port = free_port(), free_port()
@@ -108,7 +119,7 @@ async def stack(
             "SFU_CONTROL_SECRET": secret,
             "SFU_CONTROL_PORT": str(sfu_port),
             "SFU_UDP_PORT": "0",
-            "SFU_ANNOUNCED_ADDRESSES": "127.0.0.1",
+            "SFU_ANNOUNCED_ADDRESSES": address,
             "SFU_EXIT_WITH_STDIN": "1",
         },
         directory / "sfu.log",
@@ -129,11 +140,12 @@ async def stack(
     urls, programs = [], []
     for number in range(nodes):
         port = free_port()
-        urls.append(f"http://127.0.0.1:{port}")
+        urls.append(f"http://{address}:{port}")
         programs.append(
             Program(
                 "signaling",
                 {
+                    "SIGNALING_HTTP_HOST": address,
                     "SIGNALING_HTTP_PORT": str(port),
                     "SIGNALING_SFU_URLS": sfu_url,
                     "SIGNALING_RECORDER_URL": f"ws://127.0.0.1:{recorder_port}/control",
@@ -143,6 +155,8 @@ async def stack(
                     "SIGNALING_REDIS_URL": redis_url,
                     "SIGNALING_DATA_DIR": str(directory / f"node{number}"),
                     "SIGNALING_GRACE_S": str(grace_s),
+                    "SIGNALING_TURN_URLS": turn.url if turn is not None else "",
+                    "SIGNALING_TURN_SECRET": turn.secret if turn is not None else "",
                 },
                 directory / f"signaling{number}.log",
             )
