@@ -98,11 +98,11 @@ class Batch:
         self.dropped_packets += dropped
 
     def _hand_over(self, queues: dict[Address, list[bytes]]) -> None:
-        for address, take in list(self._diverted.items()):
-            queue = queues.pop(address, None)
-            if queue is not None:
-                self.sent_packets += len(queue)
-                take(queue)
+        diverted = self._diverted
+        taken = [(diverted[a], queues.pop(a)) for a in tuple(queues) if a in diverted]
+        for take, queue in taken:
+            self.sent_packets += len(queue)
+            take(queue)
 
     def _send_run(self, run: Sequence[bytes], address: Address) -> None:
         if len(run) > 1 and self._segmentation:

@@ -133,9 +133,11 @@ class Sends(Protocol):
 
     Sequence numbers count from 0 and are not wrapped here; on the wire they are 16 bit. The
     packet of sequence `s` is at `s % SENDS` of both arrays, as long as
-    ``next_sequence - SENDS <= s < next_sequence``.
+    ``next_sequence - SENDS <= s < next_sequence``. `moves` counts the addresses that the transport
+    got, one after the other.
     """
 
+    moves: int
     next_sequence: int
     times_ns: array[int]
     sizes_bytes: array[int]  # of the UDP payload
@@ -288,10 +290,9 @@ class Forwarder(Protocol):
     def drain_levels(self) -> list[tuple[StreamHandle, int]]:
         """(stream, level in -dBov 0 loud to 127 silent) of audio packets since the last call."""
 
-    def layer_bytes(self, stream: StreamHandle) -> list[int]:
-        """Payload bytes since the stream was added, by `4 * spatial + temporal` layer; 16 long.
-
-        A stream without layers of its own counts all as 0.
+    def carried(self, stream: StreamHandle) -> tuple[int, Sequence[int]]:
+        """Packets, and payload bytes by `4 * spatial + temporal` layer (16: a live view), since the
+        stream was added. A stream without layers of its own counts all bytes as layer 0's.
         """
 
     def sends(self, transport: TransportHandle) -> Sends:

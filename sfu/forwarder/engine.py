@@ -30,14 +30,11 @@ from sfu.rtp.packet import (
 )
 from sfu.rtp.rtx import original_sequence, restore
 from sfu.streams.history import StreamPacket
+from sfu.streams.inbound import MAX_BEHIND
 from sfu.streams.reception import MAX_DROPOUT
 
 #: SSRCs that a peer may send RTCP from besides those of its streams. A browser has one or two.
 MAX_REPORTERS = 64
-
-#: A key frame the first packet of which comes so many packets late is no place to begin: another
-#: will be asked for. It bounds what one packet makes us send at once.
-MAX_BEHIND = 128
 
 #: What pylibsrtp raises on a packet it refuses: `Error` from libsrtp, `ValueError` for its size.
 #: `RtpFormatError` is a `ValueError` too.
@@ -279,12 +276,13 @@ class Engine(Switchboard):
         if step == 1 and slot.payload and not stream.waiting and not stream.filtered:
             self._send_to_legs(stream.legs, slot, now_ns)
             return
-        if step > 1:
+        if step > 1 and stream.inbound.missing:
             self._holed.add(stream.handle)
         if step > MAX_DROPOUT:
             for leg in [*stream.legs, *stream.filtered]:
                 leg.rewriter.leap(step, slot.index)
-        begun = self._begin(stream, slot) if stream.waiting else None
+            step = 1
+        begun = self._begin(stream, slot) if stream.waiting or step <= 0 else None
         if step <= 0:
             self._send_late(stream, slot, now_ns)
             if begun:
@@ -310,6 +308,9 @@ class Engine(Switchboard):
         if stream.spec.kind == "video" and not inbound.key_frame:
             return []
         begun = list(stream.waiting)
+        if inbound.step <= 0:
+            # What it made of the layers above was dropped, not knowing that it is a key frame.
+            begun += [leg for leg in stream.filtered if leg.filter.waits]
         stream.waiting.clear()
         for leg in begun:
             leg.show(stream, slot)

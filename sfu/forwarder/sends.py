@@ -10,9 +10,10 @@ from sfu.forwarder.contract import SENDS
 class SendRing:
     """The `Sends` of one transport."""
 
-    __slots__ = ("next_sequence", "sizes_bytes", "times_ns")
+    __slots__ = ("moves", "next_sequence", "sizes_bytes", "times_ns")
 
     def __init__(self) -> None:
+        self.moves = 0
         self.next_sequence = 0
         self.times_ns = array("q", bytes(8 * SENDS))
         self.sizes_bytes = array("H", bytes(2 * SENDS))

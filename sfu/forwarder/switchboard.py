@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 
 from sfu.forwarder.contract import (
@@ -76,6 +76,7 @@ class Switchboard:
                 loser.address = None
                 _settle(loser.legs)
             self._addresses[address] = row
+            row.sends.moves += 1
             if former is not None:
                 self.hear(transport, former)
         _settle(row.legs)
@@ -145,9 +146,11 @@ class Switchboard:
         """
         row = self._streams[stream]
         _claim(row.transport, ssrc)
+        repair = Repair(row, ssrc, payload_type)
         if row.repair is not None:
             del row.transport.repairs[row.repair.ssrc]
-        row.repair = row.transport.repairs[ssrc] = Repair(row, ssrc, payload_type)
+            repair.payload_bytes = row.repair.payload_bytes
+        row.repair = row.transport.repairs[ssrc] = repair
 
     def set_clock(self, stream: StreamHandle, origin: int) -> None:
         """The stream's RTP timestamp at its sender's NTP time 0, modulo 2^32."""
@@ -238,9 +241,10 @@ class Switchboard:
         """Reception since the stream was added."""
         return self._streams[stream].counters()
 
-    def layer_bytes(self, stream: StreamHandle) -> list[int]:
-        """Payload bytes since the stream was added, by `4 * spatial + temporal` layer; 16 long."""
-        return list(self._streams[stream].inbound.layer_bytes)
+    def carried(self, stream: StreamHandle) -> tuple[int, Sequence[int]]:
+        """Packets, and payload bytes by `4 * spatial + temporal` layer, since it was added."""
+        inbound = self._streams[stream].inbound
+        return inbound.reception.packets, inbound.layer_bytes
 
     def leg_counters(self, leg: LegHandle) -> LegCounters:
         """What was sent on a leg since it was added."""

@@ -99,6 +99,9 @@ class CommandDesk:
             room.speakers.forget(peer.id)
         if peer.connection is not None:
             peer.connection.publisher.permit(peer.send)
+            if not peer.receive:
+                # Not left to `settle`: another peer's fault may keep that from coming so far.
+                _take_all_from(peer.connection.subscriber)
         self._state.change(room)
 
     def _negotiate(self, command: messages.Negotiate, now_ns: int) -> Negotiated:
@@ -131,10 +134,12 @@ class CommandDesk:
         )
         handle, ssrc = transport.handle, secrets.randbits(31) + 1
 
-        def wait(leg: Leg, stream: Stream) -> None:
+        def wait(leg: Leg, stream: Stream | None) -> None:
             # A key frame that comes before the transport can send is wasted.
-            if transport.state in ("connected", "disconnected"):
-                state.wait_for_key_frame(leg, stream)
+            if stream is None or transport.state not in ("connected", "disconnected"):
+                state.key_frames.stop_waiting(leg)
+            else:
+                state.key_frames.wait(leg, stream)
 
         publisher = Publisher(peer.id, handle, state.forwarder)
         budget = UplinkBudget(ArrivalEstimator())
@@ -162,6 +167,7 @@ class CommandDesk:
         for leg in connection.subscriber.update(offer):
             state.retire_leg(leg)
             connection.subscriber.remove(leg)
+            connection.heard_losses.pop(leg.ssrc, None)
         connection.downlink.numbered = connection.subscriber.numbered()
         connection.publisher.permit(home.peer.send)
 
@@ -237,6 +243,11 @@ class CommandDesk:
         if state == "connected":
             # What the legs were told to show could not be sent until now.
             self._need_pictures(home)
+        elif state in ("failed", "closed"):
+            # No key frame begins what cannot be sent; what was shown is not any more.
+            for leg in home.connection.subscriber.legs():
+                self._state.key_frames.stop_waiting(leg)
+                leg.shown = None
 
     def _on_transport_moved(self, transport: PeerTransport) -> None:
         home = self._state.home(transport.handle)
@@ -247,5 +258,13 @@ class CommandDesk:
     def _need_pictures(self, home: Home) -> None:
         for leg in home.connection.subscriber.legs():
             if leg.kind == "video" and leg.stream is not None and not leg.paused:
-                self._state.wait_for_key_frame(leg, leg.stream)
+                self._state.key_frames.wait(leg, leg.stream)
+                self._state.key_frames.need(leg.stream)
         self._state.change(home.room, home.peer.id)
+
+
+def _take_all_from(subscriber: Subscriber) -> None:
+    """Empty its seats and let nothing through its legs any more."""
+    subscriber.seat((None,) * len(subscriber))
+    for leg in subscriber.legs():
+        subscriber.show(leg, None)

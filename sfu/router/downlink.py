@@ -15,8 +15,8 @@ from sfu.streams.congestion.estimator import CEILING_BPS, SendEstimator
 _CONFIRMED_NS = 6_000_000_000
 #: A step up needs this much more than it costs.
 _PROBE_MARGIN = 1.25
-#: The first picture is sent before anything is known, unless it is bigger than any that is known.
-_FIRST_PICTURE_BPS = 6_000_000
+#: What is sent before anything is known, and what it turns out to cost, goes on up to this.
+_UNPROVED_BPS = 6_000_000
 #: A path on which nothing is sent, not even a voice, is tried with this much, so often.
 _SIGN_BYTES = 200
 _SIGN_NS = 1_000_000_000
@@ -102,18 +102,19 @@ class Downlink:
         known = self._limited or self._ever_congested
         return self._estimator.target_bps if known else None
 
-    def budget_bps(self, first_picture_bps: int) -> int:
+    def budget_bps(self, least_bps: int) -> int:
         """What may be sent in all.
 
         Where the viewer tells nothing, nothing is withheld. Until the path has shown that it is
-        full, the first picture goes out whatever it costs: without it nothing could be learnt.
+        full, `least_bps` is granted whatever the estimate: the first picture, without which nothing
+        could be learnt, and what is sent already, which nothing speaks against.
         """
         if not self._tells and not self._limited and not self._ever_congested:
             return CEILING_BPS
         target = self._estimator.target_bps
         if self._ever_congested or not self._tells:
             return target
-        return max(target, min(first_picture_bps, _FIRST_PICTURE_BPS))
+        return max(target, min(least_bps, _UNPROVED_BPS))
 
     def proved(self, now_ns: int) -> bool:
         """Whether a probe has just shown that there is more room."""

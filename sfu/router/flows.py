@@ -42,10 +42,8 @@ class FlowMeter:
         self._forwarder = forwarder
         self._before: dict[Connection, _Before] = {}
 
-    def read(
-        self, room: RoomId, connections: dict[PeerId, Connection], now_ns: int
-    ) -> Flows | None:
-        """One row for each connected peer; None when there is none that was there before."""
+    def read(self, room: RoomId, connections: dict[PeerId, Connection], now_ns: int) -> Flows:
+        """One row for each connected peer that was there before."""
         self._before = {c: b for c, b in self._before.items() if c in connections.values()}
         rows = [
             row
@@ -53,7 +51,7 @@ class FlowMeter:
             if connection.transport.state in ("connected", "disconnected")
             for row in self._row(peer, connection, now_ns)
         ]
-        return Flows(room=room, peers=tuple(rows)) if rows else None
+        return Flows(room=room, peers=tuple(rows))
 
     def _row(self, peer: PeerId, connection: Connection, now_ns: int) -> Iterator[PeerFlow]:
         before = self._before.get(connection)

@@ -73,6 +73,8 @@ class Ladder:
         #: sender that came anew may still go by what was told of its last connection.
         self.changed = True
         self._heard_ns = 0
+        #: When the first of those wants was that nothing was heard since; 0 when nobody wants any.
+        self._asked_ns = 0
         self._now_ns = 0
         self._climb()
 
@@ -88,8 +90,7 @@ class Ladder:
 
     def is_still(self, now_ns: int) -> bool:
         """Whether nothing has come of it for long, though it was asked for."""
-        asked_ns = max((layer.wanted_since_ns for layer in self.layers), default=0)
-        return now_ns - max(asked_ns, self._heard_ns) > _STILL_NS
+        return bool(self._asked_ns) and now_ns - max(self._asked_ns, self._heard_ns) > _STILL_NS
 
     def streams(self) -> list[Stream]:
         """Those that are there, the lowest layer first."""
@@ -107,7 +108,7 @@ class Ladder:
     def measure(
         self, read: Callable[[StreamHandle], tuple[int, Sequence[int]]], now_ns: int
     ) -> None:
-        """Read packets and `layer_bytes` of each stream."""
+        """Read packets, and bytes by layer, of each stream."""
         self._now_ns = now_ns
         for layer in self.layers:
             if layer.stream is None:
@@ -118,8 +119,9 @@ class Ladder:
             layer.bps = meter.total_bps() or layer.bps
         alive = self._heard_ns > now_ns - _SILENT_NS
         for index, layer in enumerate(self.layers):
-            if layer.stream is not None and self.top:
-                layer.stream.is_silent = not self.flows(index)
+            stream = layer.stream
+            if stream is not None and (self.top or stream.meter.heard_ns == now_ns):
+                stream.is_silent = not self.flows(index)
             self._judge(layer, now_ns, alive=alive, flows=self.flows(index))
         self._climb()
 
@@ -151,17 +153,34 @@ class Ladder:
         layer = self.layers[index]
         return layer.bps or layer.nominal_bps
 
+    def fitting(self, index: int, most_bps: int) -> int | None:
+        """The highest temporal layer with which a layer that comes costs at most so much; None when
+        not even the first fits.
+        """
+        layer, whole = self.layers[index], self.cost_bps(index)
+        if whole <= most_bps or layer.stream is None:
+            return ALL_TEMPORAL if whole <= most_bps else None
+        slower = _slower(layer.stream, 0, index, layer.height_px, whole)
+        return max((rung.temporal for rung in slower if rung.bps <= most_bps), default=None)
+
     def want(self, index: int, now_ns: int) -> None:
-        """Somebody takes a layer. One that its sender had stopped is asked for at once."""
-        layer = self.layers[index]
-        layer.taken_ns = now_ns
-        layer.wanted_since_ns = layer.wanted_since_ns or now_ns
-        if not layer.told:
-            layer.told = self.changed = True
-            layer.wanted_since_ns = now_ns
+        """Somebody takes a layer. One that its sender had stopped is asked for at once.
+
+        While nothing comes, those below it are asked for too: its sender may be able to send them.
+        """
+        if self._asked_ns <= self._heard_ns:
+            self._asked_ns = now_ns
+        for layer in self.layers[0 if self.is_still(now_ns) else index : index + 1]:
+            layer.taken_ns = now_ns
+            layer.wanted_since_ns = layer.wanted_since_ns or now_ns
+            if not layer.told:
+                layer.told = self.changed = True
+                layer.wanted_since_ns = now_ns
 
     def stop_idle(self, now_ns: int) -> None:
         """Stop what nobody has taken for a while; what rests stays as it was told."""
+        if now_ns - max(layer.taken_ns for layer in self.layers) > _UNWANTED_NS:
+            self._asked_ns = 0
         for layer in self.layers:
             if now_ns - layer.taken_ns > _UNWANTED_NS and layer.rests_until_ns <= now_ns:
                 layer.wanted_since_ns = 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sfu.control.messages import PictureState
 from sfu.ids import PeerId, SourceId
-from sfu.router.allocation import Ceiling, LayerRate, Priority, Wish
+from sfu.router.allocation import Allocation, Ceiling, LayerRate, Priority, Wish
 from sfu.router.downlink import Downlink
 from sfu.router.ladder import Ladder
 from sfu.router.stream import Stream
@@ -37,16 +37,19 @@ def settle_pictures(subscriber: Subscriber, downlink: Downlink, scene: Scene, no
     seats = [seat for seat in subscriber if seat.video is not None and seat.source is not None]
     wishes = [_wish(seat, scene) for seat in seats]
     audio_bps = _audio_bps(subscriber)
+    pictures_bps = max(_least_bps(wishes), _held_bps(seats, wishes, downlink.allocation))
+    budget_bps = downlink.budget_bps(audio_bps + pictures_bps)
     allocation = downlink.allocator.decide(
         wishes,
-        budget_bps=downlink.budget_bps(audio_bps + _least_bps(wishes)),
+        budget_bps=budget_bps,
         audio_bps=audio_bps,
         now_ns=now_ns,
         ceiling=scene.ceiling,
         proved=downlink.proved(now_ns),
     )
     downlink.decided(allocation)
-    spare_bps = downlink.budget_bps(0) - allocation.used_bps
+    spare_bps = budget_bps - allocation.used_bps
+    short = allocation.used_bps < allocation.wanted_bps
     changed = False
     for seat in subscriber:
         if seat.video is not None and seat.source is None:
@@ -62,6 +65,8 @@ def settle_pictures(subscriber: Subscriber, downlink: Downlink, scene: Scene, no
         elif choice.layer is None:
             subscriber.pause(seat.video)
         else:
+            shown = seat.video.shown
+            seat.video.hurries = short and shown is not None and shown.layer > choice.layer.spatial
             _show(subscriber, seat.video, ladder, choice.layer, spare_bps, now_ns)
             picture = "off" if ladder.is_still(now_ns) else picture
         changed |= _tell(seat, picture)
@@ -94,6 +99,24 @@ def _least_bps(wishes: list[Wish]) -> int:
     return min((min(layer.bps for layer in wish.layers) for wish in seen), default=0)
 
 
+def _held_bps(seats: list[Seat], wishes: list[Wish], before: Allocation | None) -> int:
+    """What the pictures cost by now that were decided before, and are wished for still."""
+    decided = {} if before is None else {choice.seat: choice.layer for choice in before.choices}
+    held_bps = 0
+    for seat, wish in zip(seats, wishes, strict=True):
+        layer, leg = decided.get(wish.seat), seat.video
+        if layer is None or leg is None or leg.stream is None or not wish.height_px:
+            continue
+        if leg.stream.source == wish.source:
+            same = (x.bps for x in wish.layers if _is_same(x, layer))
+            held_bps += next(same, 0)
+    return held_bps
+
+
+def _is_same(layer: LayerRate, other: LayerRate) -> bool:
+    return (layer.spatial, layer.temporal) == (other.spatial, other.temporal)
+
+
 def _audio_bps(subscriber: Subscriber) -> int:
     """What the voices take."""
     streams = (seat.audio.stream for seat in subscriber)
@@ -113,19 +136,23 @@ def _show(
         subscriber.show(leg, ladder.layers[0].stream, (rung.spatial, rung.temporal))
         return
     ladder.want(rung.spatial, now_ns)
-    stream = _choose(leg, ladder, rung.spatial, spare_bps + rung.bps, now_ns)
-    if stream is None:
+    stream = _choose(leg, ladder, rung.spatial, now_ns)
+    temporal: int | None = ALL_LAYERS[1]
+    if stream is not None and stream.layer == rung.spatial:
+        temporal = rung.temporal
+    elif stream is not None and stream.layer > rung.spatial:
+        temporal = ladder.fitting(stream.layer, spare_bps + rung.bps)
+    if stream is None or temporal is None:
         subscriber.pause(leg)
         return
     for now in (stream, leg.shown):
         # What is shown must go on until the other comes.
         if now is not None and now.source == ladder.source:
             ladder.want(now.layer, now_ns)
-    limits = (ALL_LAYERS[0], rung.temporal) if stream.layer >= rung.spatial else ALL_LAYERS
-    subscriber.show(leg, stream, limits)
+    subscriber.show(leg, stream, (ALL_LAYERS[0], temporal))
 
 
-def _choose(leg: Leg, ladder: Ladder, index: int, most_bps: int, now_ns: int) -> Stream | None:
+def _choose(leg: Leg, ladder: Ladder, index: int, now_ns: int) -> Stream | None:
     """The stream for a layer: itself, or what stands in for it until it comes."""
     wanted = ladder.layers[index].stream
     lower = ladder.best_flowing(index - 1)
@@ -134,10 +161,7 @@ def _choose(leg: Leg, ladder: Ladder, index: int, most_bps: int, now_ns: int) ->
     if lower is not None:
         # What is shown goes on while the leg waits for the first key frame of the other.
         return wanted if wanted is not None and leg.shown is lower else lower
-    higher = ladder.least_flowing(index)
-    if higher is not None and ladder.cost_bps(higher.layer) <= most_bps:
-        return higher
-    return None if higher is not None else wanted
+    return ladder.least_flowing(index) or wanted
 
 
 def _first(leg: Leg, ladder: Ladder, index: int, now_ns: int) -> Stream | None:

@@ -32,13 +32,14 @@ class Sink:
     codec: Codec
     stream: Stream | None = None
     shown: Stream | None = None
+    hurries: bool = False
 
 
 class Recording:
     """The sinks of all taps of one room.
 
     `wait(sink, stream)` is called for each sink that begins to wait for a key frame, and
-    `stop_waiting(sink)` for each that is no more.
+    `stop_waiting(sink)` for each that waits no more.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class Recording:
         `voices` and `ladders` are all that are there, permitted or not.
         """
         running = list(taps)
+        if not running and not self._sinks:
+            return
         found: dict[tuple[SourceId, Kind], Stream] = {}
         for voice in voices:
             found[voice.source, "audio"] = voice
@@ -76,7 +79,7 @@ class Recording:
                 self._feed(tap, source, kind, stream)
         for ladder in ladders:
             if any(ladder.peer in tap.peers for tap in running) and _permitted(ladder):
-                ladder.want(ladder.top, now_ns)
+                _want(ladder, now_ns)
 
     def report(self, stream: Stream, report: SenderReport, now_ns: int) -> None:
         """A sender report of a stream, in the time of each track that it is in."""
@@ -124,8 +127,11 @@ class Recording:
         self._forwarder.select(sink.handle, stream.handle if stream is not None else None)
         if stream is None or stream.kind == "audio":
             sink.shown = stream
+            self._stop_waiting(sink)
         elif stream is not sink.shown:
             self._wait(sink, stream)
+        else:
+            self._stop_waiting(sink)
 
     def _close(
         self, taps: list[Tap], found: dict[tuple[SourceId, Kind], Stream], now_ns: int
@@ -140,12 +146,21 @@ class Recording:
 
 
 def _permitted(ladder: Ladder) -> bool:
-    return any(stream.permitted for stream in ladder.streams())
+    return all(stream.permitted for stream in ladder.streams())
 
 
 def _picture(ladder: Ladder) -> Stream:
     """The best layer that comes now, the best there is when none does."""
     return ladder.best_flowing(ladder.top) or ladder.streams()[-1]
+
+
+def _want(ladder: Ladder, now_ns: int) -> None:
+    """Take the best layer that can be counted on, and what stands in for it until it comes."""
+    best = max((rung.spatial for rung in ladder.rungs), default=0) if ladder.top else 0
+    ladder.want(best, now_ns)
+    comes = ladder.best_flowing(ladder.top)
+    if comes is not None:
+        ladder.want(comes.layer, now_ns)
 
 
 def track_of(stream: Stream) -> TrackOpened:

@@ -44,6 +44,8 @@ _LONGEST_ROUND_TRIP_MS = 60_000.0
 #: the others the clearness of a voice.
 _TOLD_LOSS_FACTOR = 2
 _MOST_TOLD_LOSS = 0.2
+#: What a listener told counts for so long: browsers report on a voice each five seconds.
+_HEARD_NS = 6_000_000_000
 #: A report speaks of fifty packets: in which by chance nothing was lost says little.
 _FORGOTTEN_A_REPORT = 0.1
 
@@ -127,18 +129,24 @@ def _sender_report(
     )
 
 
-def listening_losses(connections: Iterable[Connection]) -> dict[StreamHandle, float]:
+def listening_losses(connections: Iterable[Connection], now_ns: int) -> dict[StreamHandle, float]:
     """The share of each voice that its worst listener lost lately, 0 to 1; without those at 0.
 
     Browsers report on a voice each five seconds only: what they tell of all packets counts too.
+    What somebody told who is not heard any more says nothing of now.
     """
     losses: dict[StreamHandle, float] = {}
     for connection in connections:
-        of_all = connection.downlink.loss()
+        downlink = connection.downlink
+        of_all = downlink.loss() if downlink.is_acknowledged(now_ns) else 0.0
         for leg in connection.subscriber.legs():
-            loss = max(leg.fraction_lost, of_all)
-            if leg.kind == "audio" and leg.stream is not None and loss:
-                handle = leg.stream.handle
+            if leg.kind == "video" or leg.stream is None:
+                continue
+            handle, heard = leg.stream.handle, connection.heard_losses.get(leg.ssrc)
+            loss = of_all
+            if heard is not None and heard.stream == handle and now_ns - heard.told_ns < _HEARD_NS:
+                loss = max(of_all, heard.share)
+            if loss:
                 losses[handle] = max(losses.get(handle, 0.0), loss)
     return losses
 
@@ -148,8 +156,10 @@ def receiver_report(
     losses: Mapping[StreamHandle, float],
     forwarder: Forwarder,
     now_ns: int,
-) -> bytes | None:
-    """The report on all that a publisher sends; None when it sends nothing.
+) -> bytes:
+    """The report on all that a peer sends; an empty one when it sends nothing.
+
+    Who is sent no media hears by it that the path stands (RFC 3550 §6.4.2).
 
     A voice is told by the loss of its worst listener (`listening_losses`), or ours if that is more,
     how much to repeat in band (RFC 6716 §2.1.7). The number of lost packets stays our own.
@@ -159,7 +169,7 @@ def receiver_report(
         for stream in connection.publisher
     ]
     if not blocks:
-        return None
+        return own_compound(connection.ssrc)
     return compound(
         [
             ReceiverReport(connection.ssrc, tuple(blocks)),

@@ -15,7 +15,7 @@ from sfu.control.messages import (
     Seating,
     Speakers,
 )
-from sfu.forwarder.contract import Codec, Forwarder, StreamHandle
+from sfu.forwarder.contract import Codec, Forwarder
 from sfu.ids import PeerId, RoomId, SourceId
 from sfu.router.allocation import Ceiling
 from sfu.router.decoding import RECORDABLE, decodable, must_change
@@ -127,7 +127,7 @@ class Room:
     def settle_pictures(self, peer: Peer, around: Around) -> None:
         """Decide what one viewer's seats show, and tell it when that changed."""
         connection = peer.connection
-        if connection is None:
+        if connection is None or _is_lost(connection):
             return
         scene = Scene(self._ladders, peer.pinned, self.speaking, around.ceiling)
         subscriber = connection.subscriber
@@ -139,16 +139,16 @@ class Room:
 
     def measure(self, around: Around) -> None:
         """Read what flows; stop what nobody takes. Call five times a second."""
-        for ladder in self.ladders():
-            ladder.measure(self._read, around.now_ns)
-        for stream in self.streams():
-            if stream.kind == "audio":
-                stream.meter.note(*self._read(stream.handle), around.now_ns)
-        self._expect(around.now_ns)
+        now_ns, ladders = around.now_ns, list(self.ladders())
         voices = [stream for stream in self.streams() if stream.kind == "audio"]
-        self.recording.settle(around.taps, voices, list(self.ladders()), around.now_ns)
-        for ladder in self.ladders():
-            ladder.stop_idle(around.now_ns)
+        for ladder in ladders:
+            ladder.measure(self._forwarder.carried, now_ns)
+        for voice in voices:
+            voice.meter.note(*self._forwarder.carried(voice.handle), now_ns)
+        self._expect(now_ns)
+        self.recording.settle(around.taps, voices, ladders, now_ns)
+        for ladder in ladders:
+            ladder.stop_idle(now_ns)
         self.tell_layers(around.emit)
 
     def decodable(self, *, recorded: bool, without: PeerId | None = None) -> frozenset[Codec]:
@@ -223,8 +223,11 @@ class Room:
             emit(_seating(self.id, peer, by_source))
 
     def _expect(self, now_ns: int) -> None:
-        """Whoever may receive and has no connection yet will want the lowest layers first."""
-        if any(peer.receive and peer.connection is None for peer in self.peers.values()):
+        """Whoever may receive and has no path, yet or now, will want the lowest layers first."""
+        if any(
+            peer.receive and (peer.connection is None or _is_lost(peer.connection))
+            for peer in self.peers.values()
+        ):
             for ladder in self._ladders.values():
                 ladder.want(0, now_ns)
 
@@ -247,9 +250,6 @@ class Room:
                 connection.asked_to_offer = True
                 around.emit(OfferWanted(room=self.id, peer=name, reason="codec"))
 
-    def _read(self, stream: StreamHandle) -> tuple[int, list[int]]:
-        return self._forwarder.stream_counters(stream).packets, self._forwarder.layer_bytes(stream)
-
 
 def _candidates(peers: Iterable[Peer]) -> Iterator[Candidate]:
     """Whoever may send and has offered to is a source, also while muted."""
@@ -263,6 +263,11 @@ def _candidates(peers: Iterable[Peer]) -> Iterator[Candidate]:
             yield Candidate(camera_of(peer.id), peer.id, False, peer.arrived, peer.spoke_ns)
         if "screen" in peer.send and peer.shares_screen and publisher.offers("screen"):
             yield Candidate(screen_of(peer.id), peer.id, True, peer.arrived, peer.spoke_ns)
+
+
+def _is_lost(connection: Connection) -> bool:
+    """Whether nothing can be sent on it; a transport that is mended has its pictures decided."""
+    return connection.transport.state in ("failed", "closed")
 
 
 def _falls_short(connection: Connection, codecs: frozenset[Codec]) -> bool:

@@ -104,10 +104,8 @@ class Router:
     def protect(self, reading: Reading, now_ns: int) -> None:
         """How busy the process was in the last second."""
         if self.state.protection.note(reading, now_ns):
+            # The next `ticks.pictures` goes by it; all rooms at once would be one more burden.
             log.warning("load protection is at level %s", self.state.protection.level)
-            for room in self.state.rooms.values():
-                self.state.change(room)
-            self.state.settle(now_ns)
 
     async def close(self, now_ns: int) -> None:
         """Close all rooms and wait until every transport has said goodbye."""

@@ -12,7 +12,7 @@ from sfu.forwarder.contract import Forwarder, StreamHandle, TransportHandle
 from sfu.ids import PeerId, RoomId
 from sfu.router.faults import Faults
 from sfu.router.feedback import FeedbackCounters
-from sfu.router.keyframes import KeyFrameRequests, Waiting
+from sfu.router.keyframes import KeyFrameRequests
 from sfu.router.peer import Connection, Endpoint, Peer
 from sfu.router.protection import Protection
 from sfu.router.room import Around, Room
@@ -25,6 +25,10 @@ from sfu.transport.table import TransportTable
 #: What ticks do is done for this share of the connections at a time, so that no packet waits for
 #: all of them.
 PARTS = 5
+
+#: Rooms that could not be settled are tried again so often: what fails each time shall not cost
+#: the other rooms much.
+_RETRY_NS = 200_000_000
 
 Emit = Callable[[RoomId, Events], None]
 
@@ -67,6 +71,8 @@ class State:
         self._homes: list[dict[TransportHandle, Home]] = [{} for _ in range(PARTS)]
         self._by_stream: dict[StreamHandle, tuple[Home, Stream]] = {}
         self._unsettled: dict[RoomId, Room] = {}
+        #: When to try again.
+        self._failed: dict[RoomId, int] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._rooms_made = 0
 
@@ -131,13 +137,21 @@ class State:
         self._unsettled[room.id] = room
 
     def settle(self, now_ns: int) -> None:
-        """Bring seats, pictures, taps and key frame requests in line with what has happened."""
+        """Bring seats, pictures, taps and key frame requests in line with what has happened.
+
+        A room in which that fails is tried again a little later.
+        """
+        for failed, due_ns in tuple(self._failed.items()):
+            if now_ns >= due_ns:
+                del self._failed[failed]
+                self._unsettled[failed] = self.rooms[failed]
         while self._unsettled:
             _, room = self._unsettled.popitem()
             try:
                 room.settle(self.around(room, now_ns))
             except Exception:
                 self.faults.note(room.id)
+                self._failed.setdefault(room.id, now_ns + _RETRY_NS)
         self.key_frames.ask(now_ns)
 
     def add_room(self, room: RoomId, now_ns: int) -> None:
@@ -147,7 +161,7 @@ class State:
             room,
             self._rooms_made,
             self.forwarder,
-            self.wait_for_key_frame,
+            self.key_frames.wait,
             self.key_frames.stop_waiting,
             now_ns,
         )
@@ -158,6 +172,7 @@ class State:
         for tap in self.taps.of_room(room.id):
             tap.end(now_ns)
         self._unsettled.pop(room.id, None)
+        self._failed.pop(room.id, None)
         del self.rooms[room.id]
 
     def add_connection(self, home: Home) -> None:
@@ -201,11 +216,6 @@ class State:
         self.key_frames.stop_waiting(leg)
         if leg.handle is not None:
             self.retired.by_kind[leg.kind].add_leg(self.forwarder, leg.handle)
-
-    def wait_for_key_frame(self, leg: Waiting, stream: Stream) -> None:
-        """A leg or sink begins with the next key frame of a stream: ask for one."""
-        self.key_frames.wait(leg, stream)
-        self.key_frames.need(stream)
 
     async def closed(self) -> None:
         """Wait until every transport has said goodbye."""

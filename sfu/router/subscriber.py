@@ -42,6 +42,8 @@ class Leg:
     stream: Stream | None = None
     shown: Stream | None = None
     paused: bool = False
+    #: Whether what it shows is more than the path carries.
+    hurries: bool = False
     limits: tuple[int, int] = ALL_LAYERS
     fraction_lost: float = 0.0
 
@@ -79,14 +81,15 @@ class Seat:
 class Subscriber:
     """The receiving side of one peer on one transport.
 
-    `wait(leg, stream)` is called for each video leg that begins to wait for a stream's key frame.
+    `wait(leg, stream)` is called for each video leg that begins to wait for a stream's key frame,
+    and with None for one that waits no more.
     """
 
     def __init__(
         self,
         transport: TransportHandle,
         forwarder: Forwarder,
-        wait: Callable[[Leg, Stream], None],
+        wait: Callable[[Leg, Stream | None], None],
     ) -> None:
         self._transport = transport
         self._forwarder = forwarder
@@ -190,13 +193,19 @@ class Subscriber:
         changed, leg.stream = stream is not leg.stream, stream
         if changed:
             self._forwarder.select(leg.handle, stream.handle if stream is not None else None)
-        if stream is None or leg.kind == "audio":
+        if leg.kind == "audio":
             leg.shown = stream
+            return
+        if stream is None:
+            leg.shown = None
+            self._wait(leg, None)
             return
         raised = self._limit(leg, leg.handle, limits)
         resumed = self._pause(leg, leg.handle, False)
         if resumed or (raised and not changed) or (changed and stream is not leg.shown):
             self._wait(leg, stream)
+        elif changed:
+            self._wait(leg, None)
 
     def pause(self, leg: Leg) -> None:
         """Send nothing on a video leg until `show`; what it shows stays selected.
@@ -205,7 +214,8 @@ class Subscriber:
         """
         if leg.handle is None:
             leg.handle = self._add(leg)
-        self._pause(leg, leg.handle, True)
+        if self._pause(leg, leg.handle, True):
+            self._wait(leg, None)
 
     def _seat(self, index: int, audio: Section, video: Section | None) -> Seat:
         return Seat(self._leg(index, audio), None if video is None else self._leg(index, video))

@@ -159,18 +159,18 @@ def reports(router: Router, now_ns: int, part: int | None = None) -> None:
         room = home.room
         if room.id not in offsets:
             offsets[room.id] = room.clock_offsets()
-            losses[room.id] = listening_losses(room.connections().values())
+            losses[room.id] = listening_losses(room.connections().values(), now_ns)
         _report(router, home, offsets[room.id], losses[room.id], now_ns)
 
     _each_home(router, part, report)
 
 
 def flows(router: Router, now_ns: int, part: int | None = None) -> None:
-    """What came from and went to each peer."""
+    """What came from and went to each peer: also that nothing did, where somebody may be heard."""
 
     def read(room: Room) -> None:
         event = room.flows.read(room.id, room.connections(), now_ns)
-        if event is not None:
+        if any(peer.send or peer.receive for peer in room.peers.values()):
             router.state.emit(room.id, event)
 
     _each_room(router, part, read)
@@ -246,9 +246,8 @@ def _report(
     legs = tuple(connection.subscriber.legs())
     datagrams = list(sender_reports(legs, offsets, forwarder, now_ns))
     received = receiver_report(connection, losses, forwarder, now_ns)
-    if received is not None:
-        # Behind the last of the others: another datagram costs more than all that is in it.
-        datagrams.append(datagrams.pop() + received if datagrams else received)
+    # Behind the last of the others: another datagram costs more than all that is in it.
+    datagrams.append(datagrams.pop() + received if datagrams else received)
     for datagram in datagrams:
         forwarder.send_rtcp(handle, datagram)
 

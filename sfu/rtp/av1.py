@@ -19,6 +19,10 @@ _TEMPLATE_IDS = 64
 _MAX_SPATIAL, _MAX_TEMPORAL = 3, 7
 _SAME_LAYER, _NEXT_TEMPORAL, _NEXT_SPATIAL = 0, 1, 2
 _ABSENT, _SWITCH = 0, 2
+_ATTACHED = 0x80
+#: Reading a structure takes longer than all else of a packet: others than the last are read as long
+#: as they are, in the long run, so many packets apart. Encoders have a new one now and then.
+_CHANGES_APART, _CHANGES_AT_ONCE = 8, 8
 
 #: Where a descriptor's frame number lies: two bytes, to be rewritten in place when the stream that
 #: a receiver is shown changes. A step back would make its decoder drop the frame.
@@ -30,8 +34,7 @@ class Dependency(NamedTuple):
 
     `begins` and `ends` are about the frame (one spatial layer of a picture). `indications` has one
     entry for each decode target: 0 not part of it, 1 discardable, 2 switch (whoever takes this
-    target may begin here), 3 required. `active` has a bit for each decode target that is still
-    sent, None when the descriptor does not say. `key_frame`: a structure is attached, so this is
+    target may begin here), 3 required. `key_frame`: a structure is attached, so this is
     the first packet of a key frame.
     """
 
@@ -42,77 +45,111 @@ class Dependency(NamedTuple):
     ends: bool
     key_frame: bool
     indications: tuple[int, ...]
-    active: int | None
+
+
+class UnknownTemplateError(PayloadFormatError):
+    """The descriptor is of a structure that was not read; `frame_number` is that of its frame."""
+
+    def __init__(self, message: str, frame_number: int) -> None:
+        super().__init__(message)
+        self.frame_number = frame_number
 
 
 @dataclass(frozen=True, slots=True)
 class _Structure:
-    """The templates: `(spatial, temporal, indications)` each; and the layers of the targets."""
+    """The templates: `(spatial, temporal, indications)` each; how many targets there are.
+
+    `highest_target` is the one with the highest layers, spatial ones first.
+    """
 
     offset: int
     templates: tuple[tuple[int, int, tuple[int, ...]], ...]
-    targets: tuple[tuple[int, int], ...]
+    target_count: int
+    highest_target: int
 
 
 class DependencyReader:
     """Reads the descriptors of one stream, in the order in which its packets arrive."""
 
-    __slots__ = ("_structure",)
+    __slots__ = ("_attached", "_attached_indications", "_charged", "_reads", "_structure")
 
     def __init__(self) -> None:
         self._structure: _Structure | None = None
+        #: What stood behind the mandatory bytes where it was attached; encoders repeat it.
+        self._attached = b""
+        self._attached_indications: tuple[int, ...] | None = None
+        self._reads = 0
+        self._charged = -_CHANGES_APART * _CHANGES_AT_ONCE
 
     def read(self, value: bytes) -> Dependency:
         """Read the value of the header extension.
 
-        Raises `PayloadFormatError` when it is malformed, or when the key frame with its structure
-        has not been read yet; what was kept stays as it was.
+        Raises `UnknownTemplateError` when its structure has not been read, `PayloadFormatError`
+        when it is malformed or has another structure too often; what was kept stays as it was.
         """
+        self._reads += 1
         if len(value) < _MANDATORY_BYTES:
             raise PayloadFormatError("a dependency descriptor is cut short")
-        structure = self._structure
-        attached, active, custom, bits = False, None, False, None
+        frame_number = value[1] << 8 | value[2]
+        structure, custom, attached = self._structure, None, b""
         if len(value) > _MANDATORY_BYTES:
-            bits = _Bits(value, _MANDATORY_BYTES * 8)
-            attached, has_active = bits.flag(), bits.flag()
-            custom = bits.flag()
-            bits.number(2)  # custom frame differences and chains: only a decoder needs them
-            if attached:
-                structure = _read_structure(bits)
-                active = (1 << len(structure.targets)) - 1
-            if has_active and structure is not None:
-                active = bits.number(len(structure.targets))
+            if value[_MANDATORY_BYTES] & _ATTACHED:
+                attached = value[_MANDATORY_BYTES:]
+            if attached and attached == self._attached:
+                custom = self._attached_indications
+            else:
+                structure, custom = self._read_extended(value, structure)
         if structure is None:
-            raise PayloadFormatError("a dependency descriptor came before its structure")
+            raise UnknownTemplateError(
+                "a dependency descriptor came before its structure", frame_number
+            )
         index = ((value[0] & 0x3F) - structure.offset) % _TEMPLATE_IDS
         if index >= len(structure.templates):
-            raise PayloadFormatError("a dependency descriptor names no template")
+            raise UnknownTemplateError("a dependency descriptor names no template", frame_number)
         spatial, temporal, indications = structure.templates[index]
-        if custom and bits is not None:
-            indications = tuple(bits.number(2) for _ in structure.targets)
-        self._structure = structure
+        if attached:
+            self._structure = structure
+            self._attached, self._attached_indications = attached, custom
         return Dependency(
-            value[1] << 8 | value[2],
+            frame_number,
             spatial,
             temporal,
             value[0] & 0x80 != 0,
             value[0] & 0x40 != 0,
-            attached,
-            indications,
-            active,
+            attached != b"",
+            custom or indications,
         )
 
-    def target(self, spatial: int, temporal: int) -> int:
-        """The decode target with the highest layers within these limits, -1 for none.
+    @property
+    def highest_target(self) -> int:
+        """The decode target with the highest layers, spatial ones first; -1 before a structure."""
+        return -1 if self._structure is None else self._structure.highest_target
 
-        Spatial layers count before temporal ones. A frame is to be forwarded to whoever takes the
-        target when its `indications` has anything but 0 there.
-        """
-        best, layers = -1, (-1, -1)
-        for index, target in enumerate(self._structure.targets if self._structure else ()):
-            if layers < target and target[0] <= spatial and target[1] <= temporal:
-                best, layers = index, target
-        return best
+    def _read_extended(
+        self, value: bytes, structure: _Structure | None
+    ) -> tuple[_Structure | None, tuple[int, ...] | None]:
+        """The structure that holds, and the packet's own indications if it has any."""
+        bits = _Bits(value, _MANDATORY_BYTES * 8)
+        is_attached, has_active, has_custom = bits.flag(), bits.flag(), bits.flag()
+        bits.number(2)  # custom frame differences and chains: only a decoder needs them
+        if is_attached:
+            self._charge()
+            structure = _read_structure(bits)
+        if structure is None:
+            return None, None
+        if has_active:
+            bits.number(structure.target_count)  # the targets that are still sent
+        if not has_custom:
+            return structure, None
+        return structure, tuple(bits.number(2) for _ in range(structure.target_count))
+
+    def _charge(self) -> None:
+        """Raises `PayloadFormatError` when there was another structure too often."""
+        least = self._reads - _CHANGES_APART * _CHANGES_AT_ONCE
+        charged = max(self._charged, least) + _CHANGES_APART
+        if charged > self._reads:
+            raise PayloadFormatError("a dependency structure changes too often")
+        self._charged = charged
 
 
 def may_switch_up(dependency: Dependency, target: int) -> bool:
@@ -171,7 +208,8 @@ def _read_structure(bits: _Bits) -> _Structure:
     return _Structure(
         offset,
         tuple((*layer, needs) for layer, needs in zip(layers, indications, strict=True)),
-        tuple(_layers_of_target(layers, indications, index) for index in range(targets)),
+        targets,
+        max(range(targets), key=lambda index: _layers_of_target(layers, indications, index)),
     )
 
 

@@ -16,16 +16,19 @@ _TWO_BYTE_MASK = 0xFFF0
 
 #: RFC 8285 §4.2: 15 is reserved in the one-byte form, and ends the reading.
 _LAST_ONE_BYTE_ID = 14
+#: Longer headers are not searched: it would take long, and nobody has so much to say in one.
+MAX_SEARCHED_BYTES = 400
 _STOP_ID = 15
 
 
 def elements(packet: bytes) -> Iterator[tuple[int, int, int]]:
     """(id, position of the value, size in bytes) of each whole element, in order.
 
-    What follows a broken element is not read. Raises `RtpFormatError` when the header is broken.
+    What follows a broken element is not read, nor a header of more than `MAX_SEARCHED_BYTES`.
+    Raises `RtpFormatError` when the header is broken.
     """
     end = header_length(packet)
-    if not packet[0] & EXTENSION_BIT:
+    if not packet[0] & EXTENSION_BIT or end > MAX_SEARCHED_BYTES:
         return
     position = FIXED_HEADER_BYTES + 4 * (packet[0] & CSRC_MASK)
     profile = packet[position] << 8 | packet[position + 1]
@@ -70,7 +73,7 @@ def position_of(packet: bytes, wanted: int, size_bytes: int, end: int) -> int:
     `end` is the packet's `header_length`. It makes no object: the fast path calls it.
     """
     first = packet[0]
-    if not first & EXTENSION_BIT:
+    if not first & EXTENSION_BIT or end > MAX_SEARCHED_BYTES:
         return 0
     position = FIXED_HEADER_BYTES + 4 * (first & CSRC_MASK)
     profile = packet[position] << 8 | packet[position + 1]

@@ -150,7 +150,8 @@ def _parse_chunks(body: bytes, count: int) -> tuple[list[int], bytearray, int]:
     at = 0
     room = len(body)
     while at < count:
-        if position + 2 > room:
+        # Each arrival has a delta: more of them than there are bytes is a lie.
+        if position + 2 + len(offsets) > room:
             raise RtcpFormatError("the chunks of transport-wide feedback are cut short")
         high, low = body[position], body[position + 1]
         position += 2
@@ -158,7 +159,6 @@ def _parse_chunks(body: bytes, count: int) -> tuple[list[int], bytearray, int]:
             length = min((high & 0x1F) << 8 | low, count - at)
             symbol = high >> 5
             if symbol:
-                # Each arrival has a delta: more of them than there are bytes is a lie.
                 if len(offsets) + length > room - position:
                     raise RtcpFormatError("transport-wide feedback lacks arrival times")
                 offsets.extend(range(at, at + length))

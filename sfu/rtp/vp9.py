@@ -15,7 +15,6 @@ _ENDS = 0x04
 _HAS_STRUCTURE = 0x02
 _LONG_PICTURE_ID = 0x80
 _SWITCH_UP = 0x10
-_INTER_LAYER = 0x01
 _MORE_REFERENCES = 0x01
 _MAX_REFERENCES = 3
 _STRUCTURE_HAS_SIZES = 0x10
@@ -28,25 +27,18 @@ class Vp9Descriptor(NamedTuple):
     """A VP9 payload descriptor.
 
     `picture_id` has `picture_id_bits` (7 or 15) and is -1 when absent, as `tl0` is; flexible mode
-    has no TL0PICIDX. `picture_id_at` and `tl0_at` are their positions in the packet, to rewrite
-    them in place (a long picture id is two bytes, the highest bit of which stays set), 0 when
-    absent. `spatial` and `temporal` count from 0. `up_switch`: whoever had the lower temporal
-    layers may take this one from here. `inter_layer`: this layer frame needs the next lower
-    spatial layer of the same picture. `predicted`: it needs earlier pictures. `begins` and `ends`
-    are about one spatial layer's frame. `key_frame` is true for the first packet of a key picture
-    only. `rest` is where the VP9 bitstream begins.
+    has no TL0PICIDX. `spatial` and `temporal` count from 0. `up_switch`: whoever had the lower
+    temporal layers may take this one from here. `begins` and `ends` are about one spatial layer's
+    frame. `key_frame` is true for the first packet of a key picture only. `rest` is where the VP9
+    bitstream begins.
     """
 
     picture_id: int
     picture_id_bits: int
-    picture_id_at: int
     tl0: int
-    tl0_at: int
     spatial: int
     temporal: int
     up_switch: bool
-    inter_layer: bool
-    predicted: bool
     begins: bool
     ends: bool
     key_frame: bool
@@ -67,11 +59,10 @@ def parse_vp9(packet: bytes, start: int, end: int) -> Vp9Descriptor:
 def _read(packet: bytes, start: int) -> Vp9Descriptor:
     first = packet[start]
     position = start + 1
-    picture_id, bits, picture_id_at = -1, 7, 0
-    tl0, tl0_at, layer = -1, 0, 0
+    picture_id, bits = -1, 7
+    tl0, layer = -1, 0
     flexible = first & _FLEXIBLE
     if first & _HAS_PICTURE_ID:
-        picture_id_at = position
         picture_id = packet[position]
         position += 1
         if picture_id & _LONG_PICTURE_ID:
@@ -84,7 +75,7 @@ def _read(packet: bytes, start: int) -> Vp9Descriptor:
         layer = packet[position]
         position += 1
         if not flexible:
-            tl0, tl0_at = packet[position], position
+            tl0 = packet[position]
             position += 1
     if flexible and first & _INTER_PICTURE:
         position = _after_references(packet, position)
@@ -94,14 +85,10 @@ def _read(packet: bytes, start: int) -> Vp9Descriptor:
     return Vp9Descriptor(
         picture_id,
         bits,
-        picture_id_at,
         tl0,
-        tl0_at,
         spatial,
         layer >> 5,
         layer & _SWITCH_UP != 0,
-        layer & _INTER_LAYER != 0,
-        first & _INTER_PICTURE != 0,
         first & _BEGINS != 0,
         first & _ENDS != 0,
         not spatial and first & (_INTER_PICTURE | _BEGINS) == _BEGINS,

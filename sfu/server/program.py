@@ -23,7 +23,7 @@ from sfu.router.protection import Reading
 from sfu.router.router import Router
 from sfu.server.app import ControlApp
 from sfu.server.sockets import open_media_sockets
-from sfu.server.timetable import BEAT_S, Timetable
+from sfu.server.timetable import Pace, Timetable
 from sfu.transport.table import TransportTable
 from sfu.transport.tcp import TcpPort
 from sfu.transport.udp import UdpPort, announced
@@ -132,11 +132,10 @@ class SfuProgram:
     async def _tick(self) -> None:
         table = self._timetable()
         loop = asyncio.get_running_loop()
-        due_s = loop.time()
+        pace = Pace(loop.time())
         while True:
-            due_s = max(due_s + BEAT_S, loop.time())
-            await asyncio.sleep(due_s - loop.time())
-            late_s = max(0.0, loop.time() - due_s)
+            await asyncio.sleep(pace.next_s(loop.time()))
+            late_s = pace.began(loop.time())
             self._metrics.sample_lag(late_s)
             self._load.note_lag(late_s)
             table.beat(clock.now_ns())

@@ -19,6 +19,25 @@ BEAT_S = 0.02
 _LOG_BEATS = 500
 
 
+class Pace:
+    """When each beat is due, by a clock in seconds. Beats that were missed are not made up for."""
+
+    def __init__(self, now_s: float) -> None:
+        self._due_s = now_s
+
+    def next_s(self, now_s: float) -> float:
+        """How long to wait for the next beat."""
+        self._due_s += BEAT_S
+        return max(0.0, self._due_s - now_s)
+
+    def began(self, now_s: float) -> float:
+        """The beat begins: how late it is, also when it was the one before that took so long."""
+        late_s = max(0.0, now_s - self._due_s)
+        if late_s >= BEAT_S:
+            self._due_s = now_s
+        return late_s
+
+
 class Timetable:
     """`every` and `spread` say what is due how often; then call `beat` each `BEAT_S`."""
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sfu.rtp.av1 import DependencyReader, av1_starts_key_frame, may_switch_up
+from sfu.rtp.av1 import (
+    DependencyReader,
+    UnknownTemplateError,
+    av1_starts_key_frame,
+    may_switch_up,
+)
 from sfu.rtp.extensions import value
 from sfu.rtp.packet import MARKER_BIT
 from sfu.rtp.payload import (
@@ -39,6 +44,10 @@ VIDEO_KEEP_NS, AUDIO_KEEP_NS = 2 * _NS_PER_S, _NS_PER_S
 VIDEO_SLOTS, MAX_VIDEO_SLOTS = 256, 4096
 AUDIO_SLOTS, MAX_AUDIO_SLOTS = 64, 256
 
+#: A key frame the first packet of which comes so many packets late is none: it is too much to send
+#: at once to whoever would begin with it, and the others have been without it for too long.
+MAX_BEHIND = 128
+
 #: `layer_bytes` has 4 spatial by 4 temporal layers; higher ones count as the highest.
 _LAYERS, _HIGHEST = 4, 3
 
@@ -56,8 +65,8 @@ class InboundStream:
 
     Of the packet taken last: `step` says how far it is ahead of all before it (0 or less when it
     came late), `key_frame` whether it began a key frame. `picture_id` and `tl0` are those of the
-    newest packet that had any, -1 before. `key_frames` counts, `frames` counts marker bits,
-    `layer_bytes` payload bytes by ``4 * spatial + temporal`` layer.
+    newest packet that had any, -1 before. `key_frames` counts, without those that come too late;
+    `frames` counts marker bits, `layer_bytes` payload bytes by ``4 * spatial + temporal`` layer.
     """
 
     __slots__ = (
@@ -69,6 +78,7 @@ class InboundStream:
         "_parse",
         "_payload_type",
         "_picture_time",
+        "_repaired",
         "frames",
         "history",
         "key_frame",
@@ -108,6 +118,7 @@ class InboundStream:
             if is_audio
             else History(VIDEO_SLOTS, MAX_VIDEO_SLOTS, keep_ns)
         )
+        self._repaired = not is_audio  # nobody asks for a voice's packets again
         self.reception = Reception(clock_rate)
         self.missing = MissingPackets(keep_ns)
         self.step = 0
@@ -152,7 +163,7 @@ class InboundStream:
         if step != 1:
             if step <= 0:
                 self.missing.arrived(index)
-            elif step <= MAX_DROPOUT:
+            elif step <= MAX_DROPOUT and self._repaired:
                 self.missing.lost(index - step + 1, step - 1, now_ns)
         slot.index = index
         slot.timestamp = timestamp
@@ -275,6 +286,10 @@ class InboundStream:
         descriptor = value(packet, self._dependency_id) if self._dependency_id else None
         try:
             found = None if descriptor is None else self._dependencies.read(descriptor)
+        except UnknownTemplateError as unknown:
+            # Its structure was lost. Receivers get it when it comes after all: they can read this.
+            slot.dependency, slot.picture_id = descriptor or b"", unknown.frame_number
+            found = None
         except PayloadFormatError:
             found = None
         if found is None or descriptor is None:
@@ -284,8 +299,7 @@ class InboundStream:
             self._count_layer(0, 0, end - start)
             return
         slot.dependency, slot.picture_id = descriptor, found.frame_number
-        target = self._dependencies.target(ALL, ALL)
-        if target >= 0 and may_switch_up(found, target):
+        if may_switch_up(found, self._dependencies.highest_target):
             slot.switch_from, slot.switch_to = 0, ALL
         self._layered(
             slot, found.spatial, found.temporal, found.begins, found.ends, found.key_frame
@@ -318,7 +332,7 @@ class InboundStream:
 
     def _begin_key_frame(self, timestamp: int) -> None:
         # A key frame of H.264 has several packets that look like its first (SPS, then slices).
-        if timestamp != self._key_frame_time:
+        if timestamp != self._key_frame_time and self.step >= -MAX_BEHIND:
             self._key_frame_time = timestamp
             self.key_frame = True
             self.key_frames += 1
@@ -327,5 +341,6 @@ class InboundStream:
 def _empty(slot: StreamPacket) -> None:
     slot.payload = slot.dependency = b""
     slot.descriptor = slot.level = slot.picture_id = slot.tl0 = -1
+    slot.spatial = slot.temporal = 0
     slot.begins = slot.ends = slot.key_frame = False
     slot.switch_from = NO_SWITCH

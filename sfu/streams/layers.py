@@ -55,6 +55,11 @@ class LayerFilter:
         self._highest = (ALL, ALL)
         self.is_open = True
 
+    @property
+    def waits(self) -> bool:
+        """Whether more spatial layers are wanted than are in force, and can be: at a key frame."""
+        return min(self._wanted_spatial, self._highest[0]) > self._spatial
+
     def want(self, spatial: int, temporal: int) -> None:
         """The highest layers to forward, from 0."""
         self._wanted_spatial = max(0, min(spatial, ALL))

@@ -151,7 +151,7 @@ class Rewriter:
 
     def skip(self, index: int, first: int | None = None) -> None:
         """Step over the newest packet, or all from `first` on, without leaving a hole."""
-        first = index if first is None else first
+        first = index if first is None else max(first, self._start)
         if first > self._start:
             self._past.append((self._start, first, self._offset, self._picture_offset))
         self._offset -= index + 1 - first

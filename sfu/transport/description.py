@@ -247,7 +247,7 @@ def _section(mid: str, block: Block, bundle: list[str], roles: _Roles, *, mixed:
     return replace(
         section,
         ssrcs=streams.media,
-        layer_ssrcs=streams.layers,
+        layer_ssrcs=streams.layers if kind == "video" else (),
         repairs=streams.repairs,
         rids=simulcast(block) if kind == "video" else (),
     )

@@ -185,8 +185,10 @@ class PeerTransport:
 
     def detach(self) -> None:
         """Leave the forwarder's table: from now on no media goes in or out. `close` follows."""
+        address = self._address
         self._happens("closed")
         self._forwarder.remove_transport(self.handle)
+        self._address = address  # for the goodbye of `close`
 
     async def close(self) -> None:
         """Tell the peer and end all tasks."""
@@ -235,4 +237,5 @@ class PeerTransport:
         if self.state in ("failed", "closed"):
             # RFC 7675 §5.1: whoever is not heard has not agreed to being sent anything.
             self._forwarder.set_address(self.handle, None)
+            self._address = None
         self._on_state(self)

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 Take = Callable[[Sequence[bytes]], None]
 
-#: A hospital behind one address, a browser's spare connections included.
+#: A hospital behind one address (of IPv6: one network), a browser's spare connections included.
 MAX_CONNECTIONS_PER_HOST = 256
 MAX_CONNECTIONS = 4096
 #: From the first byte to the first valid check, over a bad network.
@@ -37,7 +37,10 @@ UNCHECKED_PACKETS = 50
 UNHEARD_NS = 60_000_000_000
 #: A quarter of a second of a picture; what waits longer is of no use to anybody.
 MAX_WAITING_BYTES = 64 * 1024
+#: Linux grants twice that, and counts its own records.
 _KERNEL_BUFFER_BYTES = 128 * 1024
+#: Before a packet (RFC 4571 §2).
+_LENGTH_BYTES = 2
 #: Of a packet: larger ones are pictures.
 _VOICE_BYTES = 400
 _READ_BYTES = 16 * 1024
@@ -74,6 +77,16 @@ def _most_connections() -> int:
     if descriptors == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
     return min(MAX_CONNECTIONS, descriptors // 2)
+
+
+def network_of(host: str) -> str:
+    """Whose connections count together: an IPv4 address, or the /64 of an IPv6 address."""
+    address = ipaddress.ip_address(host)
+    if address.version == 4:
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Address(int(address) >> 64 << 64))
 
 
 class TcpPort:
@@ -143,9 +156,9 @@ class TcpPort:
     def closed(self, connection: _Connection) -> None:
         """A connection has closed itself."""
         del self._connections[connection.address]
-        self._hosts[connection.host] -= 1
-        if not self._hosts[connection.host]:
-            del self._hosts[connection.host]
+        self._hosts[connection.network] -= 1
+        if not self._hosts[connection.network]:
+            del self._hosts[connection.network]
         self._divert(connection.address, None)
         self._on_lost(connection.address)
 
@@ -168,11 +181,8 @@ class TcpPort:
 
     def _welcome(self, accepted: socket.socket, host: str, port: int) -> None:
         address = tcp_address(host, port)
-        if (
-            len(self._connections) >= self._limit
-            or self._hosts[host] >= MAX_CONNECTIONS_PER_HOST
-            or address in self._connections
-        ):
+        network = network_of(host)
+        if address in self._connections or not self._make_room(network):
             self.refused += 1
             accepted.close()
             return
@@ -180,10 +190,22 @@ class TcpPort:
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
         self.accepted += 1
-        self._hosts[host] += 1
-        connection = _Connection(self, accepted, host, address)
+        self._hosts[network] += 1
+        connection = _Connection(self, accepted, network, address)
         self._connections[address] = connection
         self._divert(address, connection.take)
+
+    def _make_room(self, network: str) -> bool:
+        """Whether there is room for one more; for it the oldest that shows no valid check goes."""
+        crowded = self._hosts[network] >= MAX_CONNECTIONS_PER_HOST
+        if not crowded and len(self._connections) < self._limit:
+            return True
+        for connection in self._connections.values():
+            if not connection.is_checked and (not crowded or connection.network == network):
+                self.refused += 1
+                connection.close()
+                return True
+        return False
 
     def _fault(self) -> None:
         self.faults += 1
@@ -196,8 +218,8 @@ class TcpPort:
 class _Connection:
     """One connection: its bytes in and out. Closes itself when the peer or its bytes are bad."""
 
-    def __init__(self, port: TcpPort, tcp: socket.socket, host: str, address: Address) -> None:
-        self.host = host
+    def __init__(self, port: TcpPort, tcp: socket.socket, network: str, address: Address) -> None:
+        self.network = network
         self.address = address
         self._port = port
         self._tcp = tcp
@@ -209,6 +231,11 @@ class _Connection:
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(tcp, self._read)
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether it has shown a valid check."""
+        return self._checked_ns is not None
 
     def is_stale(self, now_ns: int) -> bool:
         """Whether it has shown no valid check for too long."""
@@ -223,12 +250,10 @@ class _Connection:
         # Only valid checks are answered, so whoever is sent STUN has shown one.
         if packets[0][0] <= _LARGEST_STUN_BYTE:
             self._checked_ns = clock.now_ns()
-        had = len(self._waiting)
-        if had:
-            packets = self._fitting(packets, had)
-            self._waiting += frame(packets)
-            return
-        self._send(frame(packets))
+        if self._waiting:
+            self._wait_with(packets)
+        else:
+            self._send(packets)
 
     def close(self) -> None:
         """Close; the port is told, once."""
@@ -240,29 +265,39 @@ class _Connection:
         self._tcp.close()
         self._port.closed(self)
 
-    def _fitting(self, packets: Sequence[bytes], waiting_bytes: int) -> list[bytes]:
+    def _wait_with(self, packets: Sequence[bytes]) -> None:
+        """Let those wait for which there is room."""
         fitting = []
+        waiting_bytes = len(self._waiting)
         for data in packets:
             room = MAX_WAITING_BYTES if len(data) <= _VOICE_BYTES else MAX_WAITING_BYTES // 2
-            if waiting_bytes + len(data) > room:
+            if waiting_bytes + _LENGTH_BYTES + len(data) > room:
                 self._port.dropped_packets += 1
                 continue
             fitting.append(data)
-            waiting_bytes += len(data)
-        return fitting
+            waiting_bytes += _LENGTH_BYTES + len(data)
+        self._waiting += frame(fitting)
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, packets: Sequence[bytes]) -> None:
+        framed = frame(packets)
         try:
-            sent = self._tcp.send(data)
+            sent = self._tcp.send(framed)
         except BlockingIOError:
             sent = 0
         except OSError:
             # Not within the fast path, which may be at work on this very address.
             self._loop.call_soon(self.close)
             return
-        if sent < len(data):
-            self._waiting += memoryview(data)[sent:]
-            self._loop.add_writer(self._tcp, self._write)
+        if sent == len(framed):
+            return
+        # The one that went out in part is gone on with; those behind it wait as any other would.
+        end = begun = 0
+        while end < sent:
+            end += _LENGTH_BYTES + len(packets[begun])
+            begun += 1
+        self._waiting += memoryview(framed)[sent:end]
+        self._wait_with(packets[begun:])
+        self._loop.add_writer(self._tcp, self._write)
 
     def _write(self) -> None:
         try:

@@ -142,7 +142,14 @@ class UdpPort:
             self._timer = loop.call_later(_INTERVAL_S, self._on_timer, loop)
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        datagrams = self._read()
+        datagrams = 0
+        try:
+            datagrams = self._read()
+        finally:
+            self._go_on(datagrams, loop)
+
+    def _go_on(self, datagrams: int, loop: asyncio.AbstractEventLoop) -> None:
+        """Read again: when woken, by the timer, or at once, by what the timer has just read."""
         if not self._moderation.note(min(datagrams, _MOST_WAKEUPS), loop.time()):
             self._timer = None
             loop.add_reader(self._udp, self._on_readable, loop)
@@ -178,13 +185,16 @@ class UdpPort:
         except Exception:
             self._fault()
         self.received_packets += datagrams
-        self._forwarder.flush()
+        try:
+            self._forwarder.flush()
+        except Exception:
+            self._fault()
         return datagrams
 
     def _fault(self) -> None:
-        """A fault of ours: one datagram is lost, all other rooms go on."""
+        """A fault of ours: what it happened with is lost, all else goes on."""
         self.faults += 1
         now_s = time.monotonic()
         if now_s - self._fault_logged_s >= _FAULT_LOG_INTERVAL_S:
             self._fault_logged_s = now_s
-            log.exception("a datagram was not handled")
+            log.exception("a datagram was not handled, or what came of it not sent")

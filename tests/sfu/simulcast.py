@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sfu.control.messages import Layers
 from sfu.router import ticks
 from sfu.rtp.extensions import extension_block, value
 from sfu.rtp.packet import RtpPacket
@@ -40,12 +41,18 @@ SEE = Line("see", extra=NUMBERED)
 class Camera:
     """Sends 30 frames a second on the layers that are `on`: some 130, 550 and 1400 kbit/s.
 
-    A layer that begins, begins with a key frame.
+    A layer that begins, begins with a key frame. One that `obeys` sends none that it was told to
+    stop.
     """
 
     peer: StagePeer
     mid: str = "1"
     talks: bool = False
+    #: Two temporal layers of VP8 (RFC 7741 §4.2), every other frame in the upper one.
+    temporal: bool = False
+    #: Whether a request for a key frame is answered.
+    answers: bool = True
+    obeys: bool = False
     sizes_bytes: tuple[int, int, int] = (500, 1100, 1150)
     #: Packets of one frame.
     packets: tuple[int, int, int] = (1, 2, 5)
@@ -59,8 +66,10 @@ class Camera:
     def packet(self, layer: int, *, part: int = 0, key: bool = False) -> RtpPacket:
         """The next packet of a layer, `part` of the present frame."""
         self.sent[layer] += 1
-        first = bytes((0x10, 0x00 if key else 0x01)) if part == 0 else bytes((0x00, 0x01))
-        payload = first + bytes(self.sizes_bytes[layer])
+        start, header = (0x10, 0x00 if key else 0x01) if part == 0 else (0x00, 0x01)
+        upper = self.temporal and self.frames % 2 and not key
+        layered = (start | 0x80, 0x20, 0x60 if upper else 0x00) if self.temporal else (start,)
+        payload = bytes((*layered, header)) + bytes(self.sizes_bytes[layer])
         last = part == self.packets[layer] - 1
         sequence, time = self.sent[layer], self.frames * 3000
         return self._packet(96, sequence, SSRCS[layer], payload, RID_ID, RIDS[layer], time, last)
@@ -80,11 +89,19 @@ class Camera:
             self.asked_at.setdefault(ssrc, []).append(self.peer.stage.now_ns)
         if self.talks:
             self.peer.send(voice(self.frames))
-        for layer in sorted(self.on):
+        sending = self.on - self._stopped() if self.obeys else set(self.on)
+        for layer in sorted(sending):
             for part in range(self.packets[layer]):
-                keyed = key or SSRCS[layer] in asked or layer not in self._before
+                answered = self.answers and SSRCS[layer] in asked
+                keyed = key or answered or layer not in self._before
                 self.peer.send(self.packet(layer, part=part, key=keyed))
-        self._before = set(self.on)
+        self._before = sending
+
+    def _stopped(self) -> set[int]:
+        """The layers that it was told to stop."""
+        events = self.peer.stage.events
+        told = [e for e in events if isinstance(e, Layers) and e.peer == self.peer.name]
+        return {RIDS.index(layer.rid) for e in told[-1:] for layer in e.layers if not layer.active}
 
     def run(self, seconds: float, *, after: Callable[[], object] = lambda: None) -> None:
         """Send for so long, while the router ticks; `after` is called after each frame."""

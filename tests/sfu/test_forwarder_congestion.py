@@ -66,6 +66,21 @@ def test_sends__more_than_the_ring__the_newest_are_there() -> None:
     assert sends.times_ns[SENDS - 1] == sends.times_ns[0] == START_NS
 
 
+def test_sends__another_address__is_counted_as_a_move() -> None:
+    stage = Stage()
+    party = stage.party()
+    sends = stage.engine.sends(party.transport)
+    before = sends.moves
+    stage.engine.set_address(party.transport, party.address)
+    assert sends.moves == before
+    stage.engine.set_address(party.transport, ("192.0.2.9", 9))
+    assert sends.moves == before + 1
+    stage.engine.set_address(party.transport, None)
+    assert sends.moves == before + 1
+    stage.engine.set_address(party.transport, party.address)
+    assert sends.moves == before + 2
+
+
 def test_sends__leg_without_the_extension__is_not_noted() -> None:
     stage = Stage()
     sender, receiver = stage.party(), stage.party()

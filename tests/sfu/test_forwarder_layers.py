@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.sfu.forwarding import (
     TRANSPORT_CC_OUT,
     VP8_PT,
     Stage,
+    again,
     layered,
     numbers,
     video,
@@ -44,6 +46,22 @@ def test_vp8__limit__drops_layers_without_a_hole(temporal: int, expected: list[i
     assert [p - picture_ids(received)[0] for p in picture_ids(received)] == list(
         range(len(received))
     )
+
+
+@pytest.mark.parametrize("jump", [3_500, 20_000])
+def test_vp8__sender_leaps_inside_a_dropped_picture__no_hole_and_no_step_back(jump: int) -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    leg = receiver.sees_modern(sender.adds_modern(1))
+    stage.engine.limit(leg, 7, 0)
+    for number in range(40):
+        sender.send(layered(number, key=number == 0))
+    for number in (40, 40 + jump):
+        sender.send(layered(number, 1, picture_id=40))
+    for number in range(41, 48):
+        sender.send(layered(number + jump, picture_id=number))
+    received = receiver.received()
+    assert [p.sequence - received[0].sequence for p in received] == list(range(47))
 
 
 def test_vp8__raised__where_the_layer_syncs_one_at_a_time() -> None:
@@ -131,7 +149,7 @@ def test_layer_bytes__by_temporal_layer() -> None:
     for packet in packets:
         sender.send(packet)
     sizes = [len(packet.payload) for packet in packets]
-    assert stage.engine.layer_bytes(stream) == [
+    assert stage.engine.carried(stream)[1] == [
         sizes[0], sizes[2], sizes[1] + sizes[3], *[0] * 13
     ]  # fmt: skip
 
@@ -196,6 +214,31 @@ def test_vp9__spatial_limit_raised__at_a_key_picture() -> None:
             sender.send(vp9(picture * 3 + spatial, picture, spatial, key=picture in (0, 3)))
     found = [(d.picture_id, d.spatial) for d in map(read_vp9, receiver.received())]
     assert found == [(0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (3, 2)]
+
+
+def test_vp9__spatial_limit_raised__key_pictures_first_packet_comes_late() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    leg = receiver.sees_modern(sender.adds_modern(1, "VP9"))
+    stage.engine.limit(leg, 0, 7)
+    for picture in range(6):
+        if picture == 2:
+            stage.engine.limit(leg, 7, 7)
+        for spatial in range(3):
+            number = picture * 3 + spatial
+            if number != 9:
+                sender.send(vp9(number, picture, spatial, key=picture in (0, 3)))
+        if picture == 4:
+            sender.send(again(vp9(9, 3, 0, key=True), 500))
+    received = receiver.received()
+    found = [read_vp9(packet) for packet in received]
+    assert [d.spatial for d in found] == [0, 0, 0, 0, *[0, 1, 2] * 3]
+    assert [d.key_frame for d in found] == [True, *[False] * 3, True, *[False] * 8]
+    assert [d.picture_id for d in found[4:]] == [n for n in (5, 6, 7) for _ in range(3)]
+    # The hole stays where the key picture would have been: it was sent behind it.
+    steps = [packet.sequence - received[0].sequence for packet in received]
+    assert steps == [0, 1, 2, 4, *range(5, 14)]
+    assert all(a.timestamp <= b.timestamp for a, b in pairwise(received))
 
 
 def test_vp9__temporal_limit__picture_ids_stay_and_up_at_a_switching_point() -> None:
@@ -299,7 +342,24 @@ def test_av1__temporal_limit__drops_and_goes_up_where_the_target_switches() -> N
     received = receiver.received()
     assert frames(received) == [0, 2, 4, 5, 6, 7]
     assert [packet.sequence - received[0].sequence for packet in received] == list(range(6))
-    assert [size > 0 for size in stage.engine.layer_bytes(stream)[:3]] == [True, True, False]
+    assert [size > 0 for size in stage.engine.carried(stream)[1][:3]] == [True, True, False]
+
+
+def test_av1__structure_comes_late__what_came_before_it_has_its_descriptor() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    receiver.sees_modern(sender.adds_modern(1, "AV1"))
+    for packet in (av1(0, 7), av1(2, 9, 1), av1(3, 10)):
+        sender.send(packet)
+    assert receiver.datagrams() == []
+    key = av1(1, 8, key=True)
+    sender.send(dataclasses.replace(again(key, 500), extension=key.extension))
+    received = receiver.received()
+    assert [value(bytes(packet), DEPENDENCY_OUT) for packet in received] == [
+        dependency(8, 0, key=True),
+        dependency(9, 1),
+        dependency(10, 0),
+    ]
 
 
 def test_av1__switch__frame_numbers_go_on() -> None:

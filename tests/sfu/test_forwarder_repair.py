@@ -21,6 +21,7 @@ from tests.sfu.forwarding import (
     Heard,
     Stage,
     again,
+    audio,
     layered,
     numbers,
     stamped,
@@ -235,6 +236,16 @@ def test_repair__ssrc_that_is_taken__value_error() -> None:
     assert stage.engine.stream_counters(second).packets == 1
 
 
+def test_repair__a_newer_takes_its_place__bytes_are_counted_on() -> None:
+    stage = Stage()
+    sender = stage.party()
+    stream = sender.adds_modern(1)
+    sender.send(again(video(0, key=True), 5, 1))
+    before = stage.engine.stream_counters(stream).repair_bytes
+    stage.engine.add_repair(stream, 4_444, RTX_IN)
+    assert stage.engine.stream_counters(stream).repair_bytes == before > 0
+
+
 def test_repair__is_adopted_by_the_slow_path_when_it_first_comes() -> None:
     class Adopting(Heard):
         def on_unknown_ssrc(self, transport: TransportHandle, packet: bytes, now_ns: int) -> bool:
@@ -271,6 +282,36 @@ def test_key_frame__its_first_packet_comes_last__goes_on_from_the_ring() -> None
     received = receiver.received()
     assert numbers(received) == [3, 4, 5, 7, 8]
     assert [packet.sequence - received[0].sequence for packet in received] == [0, 1, 2, 3, 4]
+
+
+def test_key_frame__its_first_packet_comes_too_late__was_none() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    stream = sender.adds_modern(1)
+    sender.send(video(0, key=True))
+    receiver.sees_modern(stream)
+    for sequence in range(2, 140):
+        stage.now_ns += 3 * MS
+        sender.send(video(sequence))
+    sender.send(again(video(1, key=True), 500))
+    assert stage.engine.stream_counters(stream).key_frames == 1
+    assert (receiver.datagrams(), stage.heard.key_frames) == ([], [])
+    sender.send(video(140, key=True))
+    assert stage.engine.stream_counters(stream).key_frames == 2
+    assert numbers(receiver.received()) == [140]
+
+
+def test_holed__a_voice__nobody_asks_for_its_packets() -> None:
+    stage = Stage()
+    sender = stage.party()
+    voice, picture = sender.adds("audio", 2), sender.adds("video", 1)
+    for sequence in (0, 1, 3):
+        sender.send(audio(sequence))
+    assert stage.engine.holed() == []
+    for sequence in (0, 1, 3):
+        sender.send(video(sequence))
+    assert stage.engine.holed() == [picture]
+    assert stage.engine.missing(voice, stage.now_ns + 1000 * MS, 0) == []
 
 
 # ----------------------------------------------------------------------- probing

@@ -62,7 +62,7 @@ def forwarded(name: str, spatial: int, temporal: int) -> tuple[list[RtpPacket], 
         sender.send(packet)
     arrivals = stage.engine.drain_arrivals(sender.transport)
     assert len(arrivals) == len(sent)
-    assert sum(stage.engine.layer_bytes(stream)) == sum(len(packet.payload) for packet in sent)
+    assert sum(stage.engine.carried(stream)[1]) == sum(len(packet.payload) for packet in sent)
     return sent, receiver.received()
 
 

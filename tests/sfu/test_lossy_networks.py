@@ -51,8 +51,8 @@ async def test_loss_delay_and_disorder__leave_voice_and_picture(sfu: Sfu) -> Non
         rows = [row for row in (await sfu.statistics(ROOM)).streams if row.peer == "an"]
         assert sum(row.nack_sent for row in rows) > 0
         (picture,) = [row for row in rows if row.kind == "video"]
-        assert picture.repaired > 0
-        assert 0 <= picture.lost < 0.05 * picture.packets, "repaired, but for the newest"
+        assert picture.repaired > 0.02 * picture.packets, "of the 5 % that were lost"
+        assert 0 <= picture.lost < 0.01 * picture.packets, "repaired, but for the newest"
         for caller in (an, binh):
             await caller.hang_up()
 

@@ -18,7 +18,7 @@ from sfu.rtp.rtcp import (
     ntp_time,
 )
 from sfu.streams.congestion.estimator import START_BPS
-from tests.sfu.routing import MS, SECOND, Stage, StagePeer, picture, voice
+from tests.sfu.routing import CALL, MS, SECOND, Stage, StagePeer, picture, voice
 from tests.sfu.simulcast import HEAR, SEE
 
 
@@ -60,6 +60,17 @@ async def test_receiver_report__says_what_was_lost_and_when(
     assert (block.lost, block.highest_sequence, block.fraction_lost) == (1, 4, 64)
     assert block.last_sender_report == middle_32(report.ntp_time)
     assert block.delay == 65_536 // 4
+
+
+async def test_receiver_report__comes_each_second_also_to_one_who_sends_and_is_sent_nothing(
+    stage: Stage,
+) -> None:
+    an = await stage.peer("an", *CALL).connected()
+    an.told()
+    for _ in range(3):
+        stage.now_ns += SECOND
+        ticks.reports(stage.router, stage.now_ns)
+        assert [report.reports for report in an.told(ReceiverReport)] == [()]
 
 
 async def test_round_trip_and_loss__are_read_from_receiver_reports(

@@ -73,10 +73,20 @@ async def test_loss_on_the_way_to_us__is_told(
     assert 0.05 < flow(stage, "an").up_loss < 0.2
 
 
-async def test_room_without_connections__is_not_told_of(stage: Stage) -> None:
-    stage.do(Permit(room=ROOM, peer=PeerId("an")))
-    stage.peer("binh", *CALL)
+def told(stage: Stage) -> list[Flows]:
+    """What two more seconds tell."""
+    before = len(stage.events)
     for _ in range(2):
         stage.now_ns += SECOND
         ticks.flows(stage.router, stage.now_ns)
-    assert not any(isinstance(e, Flows) for e in stage.events)
+    return [e for e in stage.events[before:] if isinstance(e, Flows)]
+
+
+async def test_room_where_nobody_may_do_anything__is_not_told_of(stage: Stage) -> None:
+    stage.do(Permit(room=ROOM, peer=PeerId("an")))
+    assert told(stage) == []
+
+
+async def test_room_without_connections__is_told_to_have_none(stage: Stage) -> None:
+    stage.peer("binh", *CALL)
+    assert told(stage) == [Flows(room=ROOM, peers=())] * 2

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.router.identify import Identity, identify
+from sfu.router.identify import Identity, identify, layers_of
 from sfu.rtp.extensions import extension_block
 from sfu.rtp.packet import RtpPacket
 from sfu.transport.description import Section, parse_offer
@@ -87,6 +87,14 @@ def test_payload_type_that_was_not_agreed__is_nobodys() -> None:
     of = sections("mic", "cam")
     assert found(of, packet(21, 102)) is None
     assert found(of, packet(21, 96)) == ("1", 0, False)
+
+
+def test_group_of_layers_on_a_microphone__is_no_group() -> None:
+    """It would ask for layers that audio has no way to name."""
+    of = sections(Line("mic", extra=("a=ssrc-group:SIM 11 12 13",)), "cam")
+    assert layers_of(of[0]) == 1
+    assert found(of, packet(11, 111, (MID_ID, "0"))) == ("0", 0, False)
+    assert found(of, packet(99, 111, (MID_ID, "0"))) == ("0", 0, False)
 
 
 @given(st.binary(min_size=12, max_size=60), st.integers(0, 127))

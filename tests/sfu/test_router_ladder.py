@@ -127,7 +127,56 @@ def test_all_silent__is_no_reason_to_step_down(sender: Sender) -> None:
     sender.run(1, ALL, 0, 1, 2)
     sender.run(3, {}, 0, 1, 2)
     assert all(sender.ladder.flows(layer) for layer in range(3))
-    assert not sender.ladder.is_still(sender.now_ns)
+
+
+def is_still(sender: Sender) -> bool:
+    return sender.ladder.is_still(sender.now_ns)
+
+
+@pytest.mark.parametrize("layers", [(0,), (0, 1, 2)])
+def test_still__five_seconds_without_a_packet__and_no_more_with_the_next(
+    layers: tuple[int, ...],
+) -> None:
+    sender = Sender(RIDS if len(layers) > 1 else ("",))
+    for layer in layers:
+        sender.begin(layer)
+    coming = {layer: ALL[layer] for layer in layers}
+    sender.run(7, coming, *layers)
+    sender.run(4.8, {}, *layers)
+    assert not is_still(sender)
+    sender.run(0.6, {}, *layers)
+    assert is_still(sender)
+    sender.run(0.2, coming, *layers)
+    assert not is_still(sender)
+
+
+def test_still__counts_from_when_somebody_asked(sender: Sender) -> None:
+    sender.run(1, ALL, 2)
+    sender.run(60, {})
+    assert not is_still(sender), "nobody asked for it"
+    sender.run(4.8, {}, 2)
+    assert not is_still(sender)
+    sender.run(0.6, {}, 2)
+    assert is_still(sender)
+    sender.run(60, {})
+    sender.run(1, {}, 2)
+    assert not is_still(sender), "who asked before has gone"
+
+
+def test_still__the_lower_layers_are_asked_for_too_and_stay_so(sender: Sender) -> None:
+    sender.run(4, ALL, 1)
+    assert sender.told() == [False, True, False]
+    sender.run(4.8, {}, 1)
+    assert sender.told() == [False, True, False]
+    sender.run(0.6, {}, 1)
+    assert sender.told() == [True, True, False]
+    sender.ladder.changed = False
+    sender.run(20, {}, 1)
+    assert (sender.told(), sender.ladder.changed) == ([True, True, False], False)
+    sender.run(4, {0: ALL[0]}, 0, 1)
+    best = sender.ladder.best_flowing(1)
+    assert best is not None
+    assert best.layer == 0
 
 
 def test_wanted__that_does_not_come__rests_and_is_tried_again(sender: Sender) -> None:
@@ -147,3 +196,14 @@ def test_rest__ends_when_the_layer_comes(sender: Sender) -> None:
     sender.run(4, {0: ALL[0], 1: ALL[1]}, 1, 2)
     sender.run(0.4, ALL, 1)
     assert [rung.spatial for rung in sender.ladder.rungs] == [0, 1, 2]
+
+
+def test_fitting__is_the_most_frames_that_cost_so_little(sender: Sender) -> None:
+    sender.begin(1)
+    sender.run(3, {1: (30_000, 15_000, 15_000)}, 1)
+    ladder = sender.ladder
+    whole_bps = ladder.cost_bps(1)
+    assert ladder.fitting(1, whole_bps) == 7
+    assert ladder.fitting(1, whole_bps - 1) == 1
+    assert ladder.fitting(1, whole_bps * 2 // 3) == 0
+    assert ladder.fitting(1, whole_bps // 3) is None

@@ -196,3 +196,30 @@ async def test_joiner__just_after_a_request__begins_with_a_layer_that_may_be_ask
     assert shown(stage, "chi") == "f"
     for times in camera.asked_at.values():
         assert all(b - a >= 0.95 * SECOND for a, b in pairwise(times))
+
+
+def outage(stage: Stage, camera: Camera, seconds: int) -> None:
+    """The camera alone is heard."""
+    for _ in range(seconds):
+        camera.peer.check()
+        stage.transports.watch(stage.now_ns)
+        camera.run(1)
+
+
+async def test_viewer_who_is_gone__keeps_the_lowest_layer_only_and_asks_for_nothing(
+    stage: Stage, binh: StagePeer
+) -> None:
+    camera = Camera(stage.peers[0])
+    camera.run(6)
+    assert told(stage)[-1]["f"]
+    stage.now_ns += SECOND
+    binh.report(ReceiverReport(1), PictureLossIndication(1, binh.ssrc(0, "video")))
+    outage(stage, camera, 24)
+    assert told(stage)[-1] == {"q": True, "h": False, "f": False}
+    camera.asked_at.clear()
+    camera.run(4)
+    assert camera.asked_at == {}
+    binh.check()
+    camera.run(3)
+    assert told(stage)[-1] == {"q": False, "h": False, "f": True}
+    assert shown(stage, "binh") == "f"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sfu.control.messages import Pictures
-from tests.sfu.routing import Stage, StagePeer
-from tests.sfu.simulcast import CAMERA, HEAR, SEE, Camera, Downlink
+from tests.sfu.routing import MS, Stage, StagePeer, picture
+from tests.sfu.simulcast import CAMERA, HEAR, SEE, Camera, Downlink, tick
 
 
 @pytest.fixture
@@ -73,3 +75,36 @@ async def test_path_for_a_voice_only__has_its_picture_stopped_and_told_why(
     path.rate_bps = 1_000_000
     camera.run(12, after=path.carry)
     assert states(stage)[-1] == ("shown",)
+
+
+async def test_pictures_that_cost_more_than_was_thought__are_not_taken_back(stage: Stage) -> None:
+    """Nothing speaks against what is sent already."""
+    senders = [await stage.peer(name, "mic", "cam").connected() for name in ("an", "chi")]
+    binh = await stage.peer("binh", HEAR, SEE, HEAR, SEE).connected()
+    path = Downlink(binh, 8_000_000)
+    for number in range(1, 601):
+        for sender in senders:
+            frame = replace(picture(number, key=number == 1), payload=b"\x10\x01" + bytes(1100))
+            sender.send(frame)
+        stage.now_ns += 7 * MS
+        path.carry()
+        if number % 28 == 0:
+            tick(stage)
+    assert states(stage)[-1] == ("shown", "shown")
+    assert "network" not in {state for seats in states(stage) for state in seats}
+
+
+async def test_lower_layer_that_was_stopped__fewer_frames_stand_in_for_it(
+    stage: Stage, an: StagePeer, binh: StagePeer
+) -> None:
+    camera, path = Camera(an, talks=True, temporal=True), Downlink(binh, 3_000_000)
+    camera.run(8, after=path.carry)
+    assert shown(stage) == "f"
+    camera.on = {2}  # nobody took the others
+    path.rate_bps = 1_300_000
+    seen = set()
+    for _ in range(10):
+        camera.run(0.2, after=path.carry)
+        seen.add(shown(stage))
+    assert estimate(stage) < 1_300_000
+    assert seen == {"f"}

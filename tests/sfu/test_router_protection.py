@@ -12,7 +12,7 @@ from sfu.errors import CommandError
 from sfu.ids import PeerId, RoomId, SourceId
 from sfu.router.protection import LEVELS, MARKS, Level, Protection, Reading
 from tests.sfu.routing import ROOM, SECOND, Stage, StagePeer
-from tests.sfu.simulcast import CAMERA, Camera
+from tests.sfu.simulcast import CAMERA, Camera, tick
 
 CALM = Reading(0.1, 0.001, 100)
 FULL = Reading(1.0, 0.5, 200_000)
@@ -103,6 +103,7 @@ async def test_overload__lowers_pictures_then_stops_them_but_not_what_is_pinned(
         assert shown(stage) == rid
     load(stage, FULL, 3)
     assert stage.router.state.protection.level == "voices"
+    tick(stage)
     told = [e.seats for e in stage.events if isinstance(e, Pictures)]
     assert told[-1] == ("busy",)
     pin = (SourceId("an/camera"),)
@@ -110,3 +111,11 @@ async def test_overload__lowers_pictures_then_stops_them_but_not_what_is_pinned(
     camera.run(3)
     assert [e.seats for e in stage.events if isinstance(e, Pictures)][-1] == ("shown",)
     assert {p.ssrc for p in binh.received()} == {binh.ssrc(0, "video")}
+
+
+async def test_step__settles_no_room_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[object] = []
+    monkeypatch.setattr(stage.router.rooms[ROOM], "settle", settled.append)
+    load(stage, FULL, 3)
+    assert stage.router.state.protection.level == "busy"
+    assert settled == []

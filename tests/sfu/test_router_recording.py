@@ -50,17 +50,14 @@ def sizes(taken: list[RtpPacket]) -> set[int]:
 async def test_picture__is_one_track_of_the_best_layer_that_comes(
     stage: Stage, an: StagePeer
 ) -> None:
-    camera = Camera(an)
-    camera.run(2)
-    whole = len(packets(stage))
-    camera.on = {0, 1}
-    camera.run(2)
-    reduced = len(packets(stage))
+    camera = Camera(an, obeys=True, on={0, 1})
+    camera.run(12)
+    reduced = packets(stage)
+    assert sizes(reduced[-20:]) == {1102}
+    assert len(reduced) > 12 * 30 * 2 - 20, "it goes on all the time"
     camera.on = {0, 1, 2}
-    camera.run(2)
+    camera.run(4)
     taken = packets(stage)
-    assert sizes(taken[whole - 20 : whole]) == {1152}
-    assert sizes(taken[reduced - 20 : reduced]) == {1102}
     assert sizes(taken[-20:]) == {1152}
     assert kinds(stage) == ["OPEN", "RTP"]
     numbers = [packet.sequence for packet in taken]
@@ -70,6 +67,28 @@ async def test_picture__is_one_track_of_the_best_layer_that_comes(
     assert all(
         layer.active for e in stage.events if isinstance(e, Layers) for layer in e.layers[2:]
     )
+
+
+async def test_picture__whose_layer_falls_silent__goes_on_with_a_lower_one(
+    stage: Stage, an: StagePeer
+) -> None:
+    camera = Camera(an, obeys=True)
+    camera.run(4)
+    whole = len(packets(stage))
+    camera.on = {0, 1}
+    camera.run(8)
+    taken = packets(stage)
+    assert sizes(taken[whole - 20 : whole]) == {1152}
+    assert sizes(taken[-20:]) == {1102}
+    assert kinds(stage) == ["OPEN", "RTP"]
+
+
+async def test_camera_that_begins_late__is_recorded(stage: Stage, an: StagePeer) -> None:
+    camera = Camera(an, obeys=True, on=set())
+    camera.run(4)
+    camera.on = {0, 1, 2}
+    camera.run(2)
+    assert sizes(packets(stage)) == {1152}
 
 
 async def test_lower_layers__are_stopped_while_only_the_recorder_looks(

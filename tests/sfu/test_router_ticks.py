@@ -144,3 +144,28 @@ async def test_pictures_speakers_flows__a_fault_costs_one_room(
     assert {Layers, Speakers, Flows} <= told
     assert stage.router.rooms[ROOM].active_ns == stage.now_ns
     assert stage.router.state.faults.count == 4 * 25 + 1
+
+
+async def test_permit__a_fault_while_settling__takes_all_from_the_peer_and_is_mended_soon(
+    stage: Stage, pair: tuple[StagePeer, StagePeer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an, binh = pair
+    an.send(picture(1, key=True))
+    an.send(voice(1))
+    assert len(binh.received()) == 2
+    room = stage.router.rooms[ROOM]
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "_settle_seats", fail)
+        stage.permit("binh", (), receive=False, version=1)
+        for step in range(2, 12):
+            an.send(picture(step, key=True))
+            an.send(voice(step))
+            ticks.pictures(stage.router, stage.now_ns)
+            ticks.repair(stage.router, stage.now_ns)
+        assert stage.router.state.faults.count == 1, "not tried again at once"
+        assert binh.received() == []
+    stage.now_ns += SECOND // 5
+    ticks.repair(stage.router, stage.now_ns)
+    assert stage.router.state.faults.count == 1
+    assert stage.seating("binh") == [None]
+    stage.do(CloseRoom(room=ROOM))

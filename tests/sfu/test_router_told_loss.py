@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from sfu.control.messages import View
+from sfu.ids import SourceId
 from sfu.router import ticks
 from sfu.rtp.rtcp import ReceiverReport, ReportBlock
-from tests.sfu.routing import Stage, StagePeer, picture, voice
+from tests.sfu.routing import CALL, ROOM, SECOND, Stage, StagePeer, picture, voice
 
 
 def listener_lost(stage: Stage, peer: StagePeer, share: float) -> None:
@@ -58,3 +60,55 @@ async def test_told_loss__is_forgotten_slowly(
     assert falling == sorted(falling, reverse=True)
     assert 0.8 * first < falling[0] < first
     assert falling[-1] < 0.1 * first
+
+
+def hold_on(stage: Stage, seconds: int, *alive: StagePeer) -> int:
+    """What an's voice was told last, after so long in which only some are heard."""
+    lost = 0
+    for _ in range(seconds):
+        for peer in alive:
+            peer.check()
+        stage.transports.watch(stage.now_ns)
+        alive[0].send(voice(2 + stage.now_ns // SECOND % 10_000))
+        blocks = told(stage, alive[0])
+        lost = blocks[11].fraction_lost if 11 in blocks else lost
+    return lost
+
+
+async def test_listener_who_is_gone__is_forgotten(
+    stage: Stage, pair: tuple[StagePeer, StagePeer]
+) -> None:
+    an, binh = pair
+    an.send(voice(1))
+    listener_lost(stage, binh, 0.5)
+    assert told(stage, an)[11].fraction_lost == int(256 * 0.2)
+    assert hold_on(stage, 60, an) <= 1
+    row = next(r for r in stage.statistics().transports if r.peer == "binh")
+    assert row.state == "failed"
+
+
+async def test_listener_who_is_there_and_tells_no_more__is_forgotten(
+    stage: Stage, pair: tuple[StagePeer, StagePeer]
+) -> None:
+    an, binh = pair
+    an.send(voice(1))
+    listener_lost(stage, binh, 0.5)
+    assert hold_on(stage, 5, an, binh) == int(256 * 0.2)
+    assert hold_on(stage, 35, an, binh) <= 1
+
+
+async def test_loss_of_who_sat_in_the_seat_before__is_not_told_to_who_sits_there(
+    stage: Stage, pair: tuple[StagePeer, StagePeer]
+) -> None:
+    an, binh = pair
+    chi = await stage.peer("chi", *CALL).connected()
+    for peer in (an, chi):
+        peer.send(voice(1))
+    assert stage.seating("binh") == ["an/camera"]
+    block = ReportBlock(binh.ssrc(0, "audio"), 128, 9, 0, 0, 0, 0)
+    binh.report(ReceiverReport(1, (block,)))
+    (home,) = (h for h in stage.router.homes() if h.peer.id == "binh")
+    home.connection.downlink.loss_report(0.0, stage.now_ns)  # of all that it hears
+    stage.do(View(room=ROOM, peer=binh.name, pinned=(SourceId("chi/camera"),)))
+    assert stage.seating("binh") == ["chi/camera"]
+    assert told(stage, chi)[11].fraction_lost == 0

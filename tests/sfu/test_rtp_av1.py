@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from sfu.rtp.av1 import (
     FRAME_NUMBER_AT,
     Dependency,
     DependencyReader,
+    UnknownTemplateError,
     av1_starts_key_frame,
     may_switch_up,
 )
@@ -68,9 +70,9 @@ def key_frame(offset: int = 0, frame: int = 1) -> bytes:
 def test_structure__is_kept_for_the_packets_after_it() -> None:
     reader = DependencyReader()
     first = reader.read(key_frame())
-    assert first == Dependency(1, 0, 0, True, True, True, (2, 2), 3)
+    assert first == Dependency(1, 0, 0, True, True, True, (2, 2))
     second = reader.read(bytes(Writer().mandatory(1, 2)))
-    assert second == Dependency(2, 0, 1, True, True, False, (0, 1), None)
+    assert second == Dependency(2, 0, 1, True, True, False, (0, 1))
     assert may_switch_up(first, 1)
     assert not may_switch_up(second, 1)
 
@@ -86,33 +88,73 @@ def test_frame_number__can_be_rewritten_in_place() -> None:
     assert data[FRAME_NUMBER_AT : FRAME_NUMBER_AT + 2] == b"\x12\x34"
 
 
-def test_custom_indications_and_active_targets__are_read() -> None:
+def test_custom_indications_behind_active_targets__are_read() -> None:
     reader = DependencyReader()
     reader.read(key_frame())
     written = (
         Writer().mandatory(1, 2).flags(active=True, dtis=True).put(0b01, 2).put(0, 2).put(3, 2)
     )
-    found = reader.read(bytes(written))
-    assert (found.active, found.indications) == (1, (0, 3))
+    assert reader.read(bytes(written)).indications == (0, 3)
 
 
-def test_target__is_the_best_within_the_limits() -> None:
+def test_structure_with_custom_indications__again__the_same() -> None:
     reader = DependencyReader()
-    assert reader.target(7, 7) == -1
+    written = Writer().mandatory(0, 1).flags(structure=True, dtis=True)
+    written = written.structure(*L1T2, offset=0).put(3, 2).put(1, 2)
+    first = reader.read(bytes(written))
+    assert (first.key_frame, first.indications) == (True, (3, 1))
+    assert reader.read(bytes(written)) == first
+
+
+@pytest.mark.parametrize(
+    ("dtis", "highest"), [([[2, 2], [0, 1]], 1), ([[2, 2], [1, 0]], 0), ([[2], [1]], 0)]
+)
+def test_highest_target__is_the_one_that_needs_the_highest_layers(
+    dtis: list[list[int]], highest: int
+) -> None:
+    reader = DependencyReader()
+    assert reader.highest_target == -1
+    reader.read(
+        bytes(Writer().mandatory(0, 1).flags(structure=True).structure([1, 3], dtis, offset=0))
+    )
+    assert reader.highest_target == highest
+
+
+def test_structure__the_same_again__is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = DependencyReader()
     reader.read(key_frame())
-    assert [reader.target(0, limit) for limit in (0, 1, 7)] == [0, 1, 1]
+    monkeypatch.delattr("sfu.rtp.av1._read_structure")
+    for frame in range(2, 500):
+        assert reader.read(key_frame(frame=frame)).key_frame
 
 
-def test_before_its_structure__format_error() -> None:
-    with pytest.raises(PayloadFormatError, match="before its structure"):
-        DependencyReader().read(bytes(Writer().mandatory(0, 1)))
+def test_structures__another_with_each_packet__are_refused_but_a_few() -> None:
+    reader = DependencyReader()
+    read = 0
+    for frame in range(800):
+        with suppress(PayloadFormatError):
+            reader.read(key_frame(offset=frame % 64))
+            read += 1
+    assert 90 < read < 120
+    for frame in range(100):
+        with suppress(PayloadFormatError):
+            reader.read(bytes(Writer().mandatory(0, frame)))
+    for offset in range(8):
+        assert reader.read(key_frame(offset=offset)).key_frame
+
+
+def test_before_its_structure__format_error_that_tells_the_frame() -> None:
+    with pytest.raises(UnknownTemplateError, match="before its structure") as raised:
+        DependencyReader().read(bytes(Writer().mandatory(0, 0x1234)))
+    assert raised.value.frame_number == 0x1234
 
 
 def test_unknown_template__format_error_and_the_structure_stays() -> None:
     reader = DependencyReader()
     reader.read(key_frame())
-    with pytest.raises(PayloadFormatError, match="no template"):
+    with pytest.raises(UnknownTemplateError, match="no template") as raised:
         reader.read(bytes(Writer().mandatory(2, 2)))
+    assert raised.value.frame_number == 2
     assert reader.read(bytes(Writer().mandatory(1, 3))).temporal == 1
 
 
@@ -121,7 +163,7 @@ def test_cut_short__format_error_and_nothing_is_kept(size: int) -> None:
     reader = DependencyReader()
     with pytest.raises(PayloadFormatError):
         reader.read(key_frame()[:size])
-    assert reader.target(7, 7) == -1
+    assert reader.highest_target == -1
 
 
 def test_too_many_layers__format_error() -> None:
@@ -143,7 +185,7 @@ def test_any_bytes__dependency_or_format_error(values: list[bytes]) -> None:
             continue
         assert 0 <= found.spatial <= 3
         assert 0 <= found.temporal <= 7
-        assert reader.target(found.spatial, found.temporal) < len(found.indications)
+        assert reader.highest_target < len(found.indications)
 
 
 @given(st.binary(min_size=1, max_size=60))
@@ -189,6 +231,5 @@ def test_chromium__descriptors_tell_layers_and_key_frames(
         assert found.begins is not open_frame
         assert found.frame_number == number + found.begins
         number, open_frame = found.frame_number, not found.ends
-        target = reader.target(found.spatial, found.temporal)
-        assert found.indications[target] != 0
+        assert any(found.indications)
     assert seen == layers

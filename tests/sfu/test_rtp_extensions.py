@@ -104,3 +104,12 @@ def test_read__no_extension__nothing() -> None:
     packet = bytes(RtpPacket(96, 1, 2, 3, b"media"))
     assert list(elements(packet)) == []
     assert position_of(packet, 1, 1, 12) == 0
+
+
+@pytest.mark.parametrize(("profile", "element"), [(0xBEDE, b"\x51ab"), (0x1000, b"\x05\x02ab")])
+def test_long_header__is_not_searched(profile: int, element: bytes) -> None:
+    for padding_bytes, is_found in ((300, True), (1_400, False)):
+        extension = bytes(padding_bytes) + element
+        packet = packet_with(profile, extension + bytes(-len(extension) % 4))
+        assert (value(packet, 5) == b"ab") is is_found
+        assert (position_of(packet, 5, 2, header_length(packet)) > 0) is is_found

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sfu.rtp import transport_cc
 from sfu.rtp.rtcp import (
     PictureLossIndication,
     ReceiverReport,
@@ -155,3 +156,23 @@ def test_write__long_outage__a_few_bytes() -> None:
 def test_write__arrivals_too_far_apart__value_error() -> None:
     with pytest.raises(ValueError, match="8 s"):
         bytes(TransportFeedback(1, 2, 0, 0, 0, 2, (0, 1), (0, 0x8000)))
+
+
+@pytest.mark.parametrize("chunk", [0xBFFF, 0xD555])
+def test_parse__vectors_of_more_arrivals_than_bytes__not_read_to_their_end(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+    extend = transport_cc._extend
+
+    def counted(
+        offsets: list[int], sizes: bytearray, at: int, found: tuple[tuple[int, ...], bytes]
+    ) -> None:
+        nonlocal read
+        read += 1
+        extend(offsets, sizes, at, found)
+
+    monkeypatch.setattr(transport_cc, "_extend", counted)
+    with pytest.raises(RtcpFormatError):
+        parse_compound(body(14 * 700, *[chunk] * 700))
+    assert 50 < read < 400

@@ -31,20 +31,19 @@ def test_shortest__one_byte() -> None:
 
 def test_non_flexible__picture_id_layers_and_tl0() -> None:
     found = described("ec 92 34 35 07")  # I P L B E; TID 1, U, SID 2, D
-    assert (found.picture_id, found.picture_id_bits, found.picture_id_at) == (0x1234, 15, 3)
-    assert (found.tl0, found.tl0_at) == (7, 6)
-    assert (found.temporal, found.up_switch, found.spatial, found.inter_layer) == (1, True, 2, True)
-    assert (found.predicted, found.key_frame) == (True, False)
+    assert (found.picture_id, found.picture_id_bits, found.tl0) == (0x1234, 15, 7)
+    assert (found.temporal, found.up_switch, found.spatial) == (1, True, 2)
+    assert not found.key_frame
 
 
 def test_short_picture_id__seven_bits() -> None:
     found = described("88 7f")
-    assert (found.picture_id, found.picture_id_bits, found.picture_id_at) == (127, 7, 3)
+    assert (found.picture_id, found.picture_id_bits) == (127, 7)
 
 
 def test_flexible__references_are_stepped_over_and_there_is_no_tl0() -> None:
     found = described("f8 85 00 00 03 05 06")
-    assert (found.tl0, found.tl0_at, found.predicted) == (-1, 0, True)
+    assert (found.picture_id, found.tl0, found.key_frame) == (0x500, -1, False)
 
 
 def test_flexible__without_picture_id__format_error() -> None:
@@ -93,8 +92,6 @@ def test_any_bytes__descriptor_or_format_error(data: bytes, start: int, end: int
     except PayloadFormatError:
         return
     assert start < found.rest < min(end, len(data))
-    assert found.picture_id_at <= found.rest
-    assert found.tl0_at <= found.rest
 
 
 def test_chromium__three_spatial_layers_and_three_temporal() -> None:
@@ -102,9 +99,6 @@ def test_chromium__three_spatial_layers_and_three_temporal() -> None:
     assert {(d.spatial, d.temporal) for d in found} == {(s, t) for s in range(3) for t in range(3)}
     assert found[0].key_frame
     assert all(d.picture_id_bits == 15 for d in found)
-    # k-SVC: a spatial layer needs the one below in key pictures only.
-    assert all(d.inter_layer != d.predicted for d in found if d.spatial)
-    assert not any(d.inter_layer for d in found if not d.spatial)
 
 
 def test_chromium__picture_ids_follow_each_other_and_layers_rise() -> None:

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from sfu.server.timetable import BEAT_S, Timetable
+from sfu.server.timetable import BEAT_S, Pace, Timetable
 
 
 def test_beat__each_is_done_as_often_as_its_period_says() -> None:
@@ -50,6 +50,33 @@ def test_beat__one_fails__the_others_go_on(caplog: pytest.LogCaptureFixture) -> 
             table.beat(now_ns)
     assert done == [7, 8, 9]
     assert caplog.text.count("a tick failed") == 1
+
+
+def test_pace__small_delays__are_made_up_for() -> None:
+    pace = Pace(5.0)
+    assert pace.next_s(5.0) == pytest.approx(BEAT_S)
+    assert pace.began(5.025) == pytest.approx(0.005)
+    assert pace.next_s(5.026) == pytest.approx(0.014)
+    assert pace.began(5.04) == pytest.approx(0)
+
+
+def test_pace__a_beat_that_takes_long__makes_the_next_one_late_and_no_more() -> None:
+    pace = Pace(5.0)
+    pace.next_s(5.0)
+    pace.began(5.02)
+    assert pace.next_s(5.12) == 0
+    assert pace.began(5.12) == pytest.approx(0.08)
+    assert pace.next_s(5.12) == pytest.approx(BEAT_S)
+    assert pace.began(5.14) == pytest.approx(0)
+
+
+def test_pace__each_beat_takes_long__all_are_late() -> None:
+    pace = Pace(0.0)
+    late = []
+    for beat in range(10):
+        pace.next_s(beat * 0.1)
+        late.append(pace.began(beat * 0.1))
+    assert late == pytest.approx([0, 0.06, *[0.08] * 8])
 
 
 @pytest.mark.parametrize("period_s", [0.0, BEAT_S / 2, 1.5 * BEAT_S])

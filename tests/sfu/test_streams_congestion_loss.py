@@ -62,6 +62,29 @@ def test_few_packets__chance() -> None:
     assert bound.bound_bps is None
 
 
+def test_little_is_sent__bound_is_taken_back_all_the_same() -> None:
+    bound = LossBound()
+    drive(bound, lambda rate: max(0.0, 1 - 0.3e6 / rate), 3)
+    assert bound.bound_bps is not None
+    lowest = bound.bound_bps
+    for n in range(300):
+        now_ns = (6_000 + n * 100) * MS
+        bound.add(2, 0, now_ns)
+        bound.update(1e6, 100_000, 50 * MS, now_ns)
+    assert bound.bound_bps is None or bound.bound_bps > 5 * lowest
+
+
+def test_little_is_sent_and_half_of_it_lost__bound_stays() -> None:
+    bound = LossBound()
+    drive(bound, lambda rate: max(0.0, 1 - 0.3e6 / rate), 3)
+    lowest = bound.bound_bps
+    for n in range(300):
+        now_ns = (6_000 + n * 100) * MS
+        bound.add(2, 1, now_ns)
+        bound.update(1e6, 100_000, 50 * MS, now_ns)
+    assert bound.bound_bps == pytest.approx(lowest, rel=0.15)
+
+
 def test_came_after_all__less_loss() -> None:
     bound = LossBound()
     bound.add(100, 20, 0)

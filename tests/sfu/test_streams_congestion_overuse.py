@@ -37,6 +37,16 @@ def test_over__under__when_the_queue_drains() -> None:
     assert detector.update(0.0, 250 * MS) == "normal"
 
 
+def test_clear__normal_until_it_is_seen_again() -> None:
+    detector = OveruseDetector()
+    for n, trend in enumerate([0.0, 30.0, 31.0]):
+        detector.update(trend, n * 50 * MS)
+    detector.clear()
+    assert detector.usage == "normal"
+    assert detector.update(32.0, 150 * MS) == "normal"
+    assert detector.update(33.0, 200 * MS) == "over"
+
+
 def test_noisy_path__threshold_grows_with_it() -> None:
     used_to_it = OveruseDetector()
     for n in range(200):

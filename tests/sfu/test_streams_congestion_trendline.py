@@ -62,3 +62,24 @@ def test_clear__begins_anew() -> None:
 
 def test_arrivals_at_one_instant__no_slope() -> None:
     assert Trendline().add([(7, 3 * MS)] * 30) == 0.0
+
+
+def test_long_queue__neither_grows_nor_drains__is_a_longer_way() -> None:
+    line = Trendline()
+    feed(line, 0.0, 20)
+    line.add([(20 * STEP, 200 * MS)])
+    feed(line, 0.0, 60, 21)
+    assert line.queue_ms == pytest.approx(200.0, abs=2.0)
+    feed(line, 0.0, 30, 81)
+    assert line.queue_ms == pytest.approx(0.0, abs=2.0)
+    feed(line, 2.0, 90, 111)
+    assert line.queue_ms == pytest.approx(175.0, abs=5.0)
+
+
+@pytest.mark.parametrize("change_ms", [1.0, -0.8])
+def test_long_queue__that_moves__stays_one(change_ms: float) -> None:
+    line = Trendline()
+    feed(line, 0.0, 20)
+    line.add([(20 * STEP, 400 * MS)])
+    feed(line, change_ms, 250, 21)
+    assert line.queue_ms == pytest.approx(400.0 + 250 * change_ms, abs=8.0)

@@ -98,6 +98,18 @@ def test_take__nothing_for_a_decoder__is_counted_with_an_empty_payload(packet: R
     assert (stream.reception.packets, stream.reception.lost) == (1, 0)
 
 
+def test_take__nothing_for_a_decoder__has_no_layer_of_the_packet_before_it_in_the_ring() -> None:
+    stream = InboundStream("VP8", 96, 90_000)
+    payload = build_vp8(VP8_LEAD, 5, 6) + bytes((2 << 6,)) + b"\1frame"
+    first = take(stream, RtpPacket(96, 0, 0, 1, payload))
+    assert first is not None
+    assert first.temporal == 2
+    size, later_ns = stream.history.size, NOW_NS + 10_000_000_000
+    padding = take(stream, RtpPacket(96, size, 30, 1, b"", padding_bytes=20), later_ns)
+    assert padding is first
+    assert (padding.spatial, padding.temporal) == (0, 0)
+
+
 def test_take__twice__duplicate() -> None:
     stream = InboundStream("VP8", 96, 90_000)
     assert take(stream, vp8(1, KEY)) is not None

@@ -99,6 +99,26 @@ def test_want__higher_spatial__at_a_key_frame() -> None:
     assert [limits.admits_late(packet(index, 0, 1)) for index in (1, 2)] == [False, True]
 
 
+def test_waits__until_a_key_frame_for_layers_that_the_codec_can_have() -> None:
+    limits = LayerFilter()
+    limits.want(0, 0)
+    limits.start()
+    waits = []
+    for spatial, key in ((0, False), (1, False), (1, True)):
+        limits.want(spatial, ALL)
+        limits.admits(packet(5, key=key))
+        waits.append(limits.waits)
+    assert waits == [False, True, False]
+
+
+def test_waits__codec_without_spatial_layers__never() -> None:
+    limits = LayerFilter()
+    limits.want(0, 0)
+    limits.start(HIGHEST["VP8"])
+    limits.want(ALL, ALL)
+    assert not limits.waits
+
+
 def test_drops__between_two_packets_of_a_dropped_picture__is_dropped_too() -> None:
     limits = LayerFilter()
     assert limits.drops(packet(10, time=1), 4) == 10

@@ -178,6 +178,14 @@ def test_skip__several_at_once__leaves_no_hole() -> None:
     assert filled.sequence == FIRST_SEQUENCE + 1
 
 
+def test_skip__from_before_what_was_stepped_over_already__only_once() -> None:
+    leg = started(packet(10))
+    written(leg, packet(10))
+    leg.skip(14, 12)
+    leg.skip(16, 13)
+    assert written(leg, packet(17)).sequence == FIRST_SEQUENCE + 2
+
+
 def test_skip__before_anything_was_written__the_next_packet_is_the_first() -> None:
     leg = started(packet(10))
     leg.skip(10)

@@ -328,6 +328,24 @@ async def test_removed_peer__hears_goodbye_and_is_nobody(stage: Stage) -> None:
     assert stage.transports.checks.unknown == 1
 
 
+async def test_goodbye__of_a_transport_that_failed_or_that_the_peer_closed__goes_nowhere(
+    stage: Stage,
+) -> None:
+    """Its address may be somebody else's by now, or that of a TCP connection that ended."""
+    silent = await stage.peer("an", "mic").connected()
+    watch(stage)
+    stage.now_ns += SILENCE_NS
+    watch(stage)
+    closed = await stage.peer("binh", "mic").connected()
+    await closed.close()
+    await eventually(lambda: None if state(stage, closed) == "closed" else "not closed")
+    assert state(stage, silent) == "failed"
+    stage.wire.sent.clear()
+    stage.do(CloseRoom(room=ROOM))
+    await stage.router.close(stage.now_ns)
+    assert stage.wire.sent == []
+
+
 async def test_garbage__changes_nothing(stage: Stage) -> None:
     peer = await stage.peer("an", "mic").connected()
     for first in range(256):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import struct
+from collections import deque
 from collections.abc import AsyncIterator
 
 import pytest
@@ -23,6 +24,7 @@ from sfu.transport.tcp import (
     UNCHECKED_PACKETS,
     UNHEARD_NS,
     TcpPort,
+    network_of,
     open_listener,
 )
 from tests.sfu.routing import SECOND, Stage, StagePeer
@@ -54,8 +56,10 @@ class Desk:
         else:
             take((data,))
 
-    async def connect(self) -> Client:
-        reader, writer = await asyncio.open_connection(*self.listener.getsockname())
+    async def connect(self, host: str = "127.0.0.1") -> Client:
+        reader, writer = await asyncio.open_connection(
+            *self.listener.getsockname(), local_addr=(host, 0)
+        )
         return Client(reader, writer)
 
 
@@ -68,19 +72,19 @@ class Client:
         self.address: tuple[str, int] = writer.get_extra_info("sockname")
         self.key = tcp_address(*self.address)
         self._stream = bytearray()
+        self._packets: deque[bytes] = deque()
 
     def send(self, data: bytes) -> None:
         self.writer.write(frame([data]))
 
     async def receive(self) -> bytes:
         async with asyncio.timeout(5):
-            while True:
-                packets = take_frames(self._stream)
-                if packets:
-                    return packets[0]
+            while not self._packets:
                 data = await self.reader.read(65_536)
                 assert data, "the connection was closed"
                 self._stream += data
+                self._packets += take_frames(self._stream)
+        return self._packets.popleft()
 
     async def is_closed(self) -> None:
         async with asyncio.timeout(5):
@@ -241,19 +245,57 @@ async def test_stranger__is_hung_up_on_at_once(desk: Desk, client: Client, data:
     assert desk.stage.wire.sent == []
 
 
-async def test_connections_of_one_host__are_limited(
+@pytest.mark.parametrize("limit", ["host", "all"])
+async def test_connections__are_limited_and_the_oldest_stranger_makes_room(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    if limit == "host":
+        monkeypatch.setattr(tcp, "MAX_CONNECTIONS_PER_HOST", 2)
+    else:
+        desk.port._limit = 2
+    peer = desk.stage.peer("an", "mic")
+    checked, stranger = await desk.connect(), await desk.connect()
+    checked.send(check_of(peer))
+    await checked.receive()
+    newest = await desk.connect()
+    await stranger.is_closed()
+    assert (len(desk.port), desk.port.accepted, desk.port.refused) == (2, 3, 1)
+    newest.send(check_of(peer, nominate=False))
+    await newest.receive()
+    refused = await desk.connect()
+    await refused.is_closed()
+    assert (len(desk.port), desk.port.accepted, desk.port.refused) == (2, 3, 2)
+    await checked.close()
+    await eventually(lambda: None if len(desk.port) == 1 else "still open")
+    again = await desk.connect()
+    await eventually(lambda: None if len(desk.port) == 2 else "not accepted")
+    for client in (stranger, newest, refused, again):
+        await client.close()
+
+
+async def test_crowded_host__makes_room_by_its_own_connections(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tcp, "MAX_CONNECTIONS_PER_HOST", 2)
-    clients = [await desk.connect() for _ in range(3)]
-    await clients[2].is_closed()
-    assert (len(desk.port), desk.port.accepted, desk.port.refused) == (2, 2, 1)
-    await clients[0].close()
-    await eventually(lambda: None if len(desk.port) == 1 else "still open")
-    clients.append(await desk.connect())
-    await eventually(lambda: None if len(desk.port) == 2 else "not accepted")
-    for client in clients[1:]:
+    monkeypatch.setattr(tcp, "MAX_CONNECTIONS_PER_HOST", 1)
+    clients = [await desk.connect(host) for host in ("127.0.0.2", "127.0.0.1", "127.0.0.1")]
+    await clients[1].is_closed()
+    assert set(desk.taking) == {clients[0].key, clients[2].key}
+    for client in clients:
         await client.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "network"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::ffff", "2001:db8:1:2::"),
+        ("fe80::1%2", "fe80::"),
+    ],
+)
+def test_network__of_ipv6_is_a_64(host: str, network: str) -> None:
+    assert network_of(host) == network
 
 
 async def test_peer_that_does_not_read__loses_the_newest_pictures_first(
@@ -277,6 +319,29 @@ async def test_peer_that_does_not_read__loses_the_newest_pictures_first(
     assert desk.port.dropped_packets > 1, "even voice is bounded"
     client.writer.transport.resume_reading()  # type: ignore[attr-defined]
     assert await client.receive() == picture
+
+
+async def test_burst_into_an_empty_queue__leaves_room_for_voice_and_comes_out_whole(
+    desk: Desk, client: Client
+) -> None:
+    client.send(check_of(desk.stage.peer("an", "mic")))
+    await client.receive()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # of asyncio's own
+    (take,) = desk.taking.values()
+    pictures = [b"\x80" + n.to_bytes(2, "big") + bytes(1_197) for n in range(10_000)]
+    take(pictures)
+    dropped = desk.port.dropped_packets
+    assert dropped > 1000
+    (connection,) = desk.port._connections.values()
+    assert len(connection._waiting) <= MAX_WAITING_BYTES // 2 + len(pictures[0])
+    voices = [b"\x80" + bytes(99)] * 50
+    take(voices)
+    assert desk.port.dropped_packets == dropped
+    client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    assert [await client.receive() for _ in range(10_050 - dropped)] == [
+        *pictures[: 10_000 - dropped],
+        *voices,
+    ]
 
 
 async def test_peer_that_is_gone__is_found_out_when_it_is_sent_to(desk: Desk) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import cast
 
@@ -79,6 +79,7 @@ class Forwarding:
         self.received: list[bytes] = []
         self.times_ns: list[int] = []
         self.flushes = 0
+        self.fails_to_send = False
 
     def receive(self, data: bytes, address: Address, now_ns: int) -> None:
         if data == b"fault":
@@ -88,17 +89,21 @@ class Forwarding:
 
     def flush(self) -> None:
         self.flushes += 1
+        if self.fails_to_send:
+            raise RuntimeError
 
 
 class Wire:
     """A port that reads a socket of its own, and a socket to send to it from."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_sample: Callable[[float, int], None] | None = None) -> None:
         self.forwarding = Forwarding()
         self.samples: list[int] = []
         self.udp = open_socket("127.0.0.1", 0)
         self.port = UdpPort(
-            self.udp, cast(Forwarder, self.forwarding), lambda _, size: self.samples.append(size)
+            self.udp,
+            cast(Forwarder, self.forwarding),
+            on_sample or (lambda _, size: self.samples.append(size)),
         )
         self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sender.connect(self.udp.getsockname())
@@ -188,6 +193,34 @@ async def test_port__fault_of_ours__costs_one_datagram(
     assert wire.forwarding.received == [b"a", b"b"]
     assert wire.port.faults == 2
     assert len(caplog.records) == 1
+
+
+async def test_port__fault_in_sending_while_it_reads_by_the_timer__it_reads_on(wire: Wire) -> None:
+    wire.port.start()
+    await send_densely(wire, 200)
+    assert wire.port._timer is not None
+    wire.forwarding.fails_to_send = True
+    before = wire.forwarding.flushes
+    await eventually(lambda: None if wire.forwarding.flushes > before + 1 else "reads no more")
+    wire.sender.send(b"x")
+    await eventually(lambda: wire.missing(201))
+    assert wire.port.faults > 1
+
+
+async def test_port__fault_in_what_is_told_while_it_reads_by_the_timer__it_reads_on() -> None:
+    told: list[int] = []
+
+    def tell(_: float, size: int) -> None:
+        told.append(size)
+        raise RuntimeError
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    with closing(Wire(tell)) as wire:
+        wire.port.start()
+        await send_densely(wire, 2000)
+        assert len(told) > 1
+        await eventually(lambda: wire.missing(2000))
 
 
 async def test_port__one_reading_in_sixteen__is_timed(wire: Wire) -> None:

@@ -51,6 +51,7 @@ DELAY_MS = steady(20)
 class Ring:
     """What was sent, as the forwarder keeps it."""
 
+    moves: int = 1
     next_sequence: int = 0
     times_ns: array[int] = field(default_factory=lambda: array("q", bytes(8 * RING)))
     sizes_bytes: array[int] = field(default_factory=lambda: array("q", bytes(8 * RING)))

@@ -8,7 +8,7 @@ packet call `feedback`, and `tick` every 50 to 200 ms; then read `target_bps`.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from sfu.rtp.transport_cc import REFERENCE_TICKS, TICK_NS, TransportFeedback
 from sfu.streams.congestion.acknowledged import RateWindow
 from sfu.streams.congestion.bursts import Bursts
 from sfu.streams.congestion.loss import LossBound, ReportedLoss
-from sfu.streams.congestion.overuse import OveruseDetector
+from sfu.streams.congestion.overuse import OveruseDetector, Usage
 from sfu.streams.congestion.probing import Probe, Prober
 from sfu.streams.congestion.rate_control import RateControl
 from sfu.streams.congestion.trendline import Trendline
@@ -29,8 +29,10 @@ CEILING_BPS = 30_000_000
 
 ACKNOWLEDGED_NS = 2_000_000_000
 _CONGESTED_NS = 1_000_000_000
-#: Feedback comes at least four times a second while something is sent.
+#: Feedback comes at least four times a second while something arrives. Some packets may get lost
+#: with nothing behind them that would tell so; not so many.
 _SILENCE_NS = 500_000_000
+_SILENCE_PACKETS = 10
 _HALVING_NS = 500_000_000
 _REMB_NS = 10_000_000_000
 _START_ROUND_TRIP_NS = 200_000_000
@@ -45,7 +47,8 @@ class SendsLike(Protocol):
     """The newest packets sent with a transport-wide sequence number, as a ring.
 
     Sequence numbers count from 0, not wrapped. The packet of sequence `s` is at ``s % len(...)``
-    of both arrays while it is one of the newest so many.
+    of both arrays while it is one of the newest so many. `moves` counts the addresses that they
+    went to, one after the other.
     """
 
     @property
@@ -54,6 +57,8 @@ class SendsLike(Protocol):
     def times_ns(self) -> array[int]: ...
     @property
     def sizes_bytes(self) -> array[int]: ...
+    @property
+    def moves(self) -> int: ...
 
 
 class SendEstimator:
@@ -68,6 +73,7 @@ class SendEstimator:
         self._bursts = Bursts()
         self._trend = Trendline()
         self._detector = OveruseDetector()
+        self._usage: Usage = "normal"  # as the newest feedback shows it
         self._rate = RateControl(START_BPS)
         self._loss = LossBound()
         self._reported_loss = ReportedLoss(START_BPS)
@@ -88,6 +94,8 @@ class SendEstimator:
         self.proved_ns: int | None = None
         self._halved_ns = 0
         self._silent = False
+        self._unheard = 0  # packets before this one were halved for
+        self._moves: int | None = None
         self._limit: tuple[int, int] | None = None
 
     # -- what it says
@@ -104,11 +112,6 @@ class SendEstimator:
             lossy = self._fed_ns is not None or rate < START_BPS
             rate = min(rate, limit) if lossy else limit
         return int(min(CEILING_BPS, max(FLOOR_BPS, rate)))
-
-    @property
-    def acknowledged_bps(self) -> int | None:
-        """What arrived at the peer lately, None before it is known."""
-        return self._delivered.bps
 
     @property
     def round_trip_ns(self) -> int:
@@ -136,6 +139,7 @@ class SendEstimator:
         """Transport-wide feedback. What tells of packets that were never sent is ignored."""
         self._now_ns = now_ns
         self._sends = sends
+        self._follow(sends.moves)
         following = sends.next_sequence
         base = following - ((following - feedback.base_sequence) & 0xFFFF)
         end = base + feedback.status_count
@@ -144,6 +148,7 @@ class SendEstimator:
         offsets: Sequence[int] = feedback.offsets
         ticks: Sequence[int] = feedback.ticks
         late = 0
+        self._usage = "normal"
         if base < self._next:
             known = bisect_left(offsets, self._next - base)
             late = self._came_late(base, offsets[:known])
@@ -178,13 +183,20 @@ class SendEstimator:
     def tick(self, sends: SendsLike, now_ns: int) -> None:
         """Time has passed: packets that nothing was heard of halve the estimate."""
         self._now_ns = now_ns
-        oldest = max(self._next, sends.next_sequence - len(sends.times_ns))
-        if self._fed_ns is None or oldest >= sends.next_sequence:
+        self._follow(sends.moves)
+        overdue_ns = now_ns - _SILENCE_NS - self._round_trip_ns
+        if self._fed_ns is None or self._fed_ns > overdue_ns:
             return
-        sent_ns = sends.times_ns[oldest % len(sends.times_ns)]
-        waiting_ns = now_ns - max(sent_ns, self._fed_ns)
-        if waiting_ns < _SILENCE_NS + self._round_trip_ns or now_ns < self._halved_ns + _HALVING_NS:
+        if now_ns < self._halved_ns + _HALVING_NS:
             return
+        times, following = sends.times_ns, sends.next_sequence
+        unheard = max(self._next, self._unheard, following - len(times))
+        overdue = bisect_right(
+            range(unheard, following), overdue_ns, key=lambda index: times[index % len(times)]
+        )
+        if overdue < _SILENCE_PACKETS:
+            return
+        self._unheard = unheard + overdue
         self._halved_ns = self._lowered_ns = now_ns
         self._silent = True
         self._rate.jump(max(FLOOR_BPS, self.target_bps / 2))
@@ -253,10 +265,10 @@ class SendEstimator:
             times, ticks = times[loud:], ticks[loud:]
         changes = self._bursts.add(times, ticks, origin)
         if self._bursts.restarted:
-            self._trend.clear()
+            self._forget_delays()
             self._delivered.clear()
         elif changes:
-            self._detector.update(self._trend.add(changes), self._now_ns)
+            self._usage = self._detector.update(self._trend.add(changes), self._now_ns)
 
     def _note_probe(
         self,
@@ -313,15 +325,32 @@ class SendEstimator:
         self._silent = False
         self._delivered.clear()
         self._sent.clear()
-        self._trend.clear()
+        self._forget_delays()
         self._loss = LossBound()
         self._prober.restart(self._now_ns)
+
+    def _follow(self, moves: int) -> None:
+        """To another address is another path: what is sent from now on is compared with itself."""
+        if moves == self._moves:
+            return
+        moved = self._moves is not None
+        self._moves = moves
+        if moved:
+            self._bursts = Bursts()
+            self._forget_delays()
+            self._quiet_ns = max(self._quiet_ns, self._now_ns)
+            self._prober.restart(self._now_ns)
+
+    def _forget_delays(self) -> None:
+        self._trend.clear()
+        self._detector.clear()
+        self._usage = "normal"
 
     def _update(self) -> None:
         now_ns = self._now_ns
         delivered = self._delivered.bps
         lowered = self._rate.update(
-            self._detector.usage,
+            self._usage,
             delivered_bps=delivered,
             sent_bps=self._sent.bps,
             queue_ms=self._trend.queue_ms,

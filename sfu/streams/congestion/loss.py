@@ -92,12 +92,17 @@ class LossBound:
         """Move the bound of a sender that would send `rate_bps` without it; was it lowered?"""
         step_ns = min(max(0, now_ns - self._updated_ns), _NS_PER_S)
         self._updated_ns = now_ns
-        if self._sent < _MIN_PACKETS:
-            return False
         loss = self.loss
         limit = max(THRESHOLD, self._inherent * _MARGIN)
-        if self._lost - limit * self._sent <= math.sqrt(max(0, self._lost)):
-            self._relax(loss, rate_bps, step_ns)
+        calm = self._lost - limit * self._sent <= math.sqrt(max(0, self._lost))
+        if self._sent < _MIN_PACKETS:
+            if calm and now_ns - self._quiet_ns >= _WINDOW_NS:
+                self._relax(rate_bps, step_ns)  # or who sends little would be held to it for ever
+            return False
+        if calm:
+            # A path that got better is held to it again, within some tens of seconds.
+            self._inherent += (loss - self._inherent) * min(1.0, step_ns / _FORGET_NS)
+            self._relax(rate_bps, step_ns)
             return False
         if now_ns - self._lowered_ns > _VERDICT_NS:
             self._answers = 0
@@ -122,9 +127,7 @@ class LossBound:
         if self.bound_bps is not None:
             self.bound_bps = max(self.bound_bps, rate_bps)
 
-    def _relax(self, loss: float, rate_bps: float, step_ns: int) -> None:
-        # A path that got better is held to it again, within some tens of seconds.
-        self._inherent += (loss - self._inherent) * min(1.0, step_ns / _FORGET_NS)
+    def _relax(self, rate_bps: float, step_ns: int) -> None:
         if self.bound_bps is not None:
             self.bound_bps *= 1 + _GROWTH_A_S * step_ns / _NS_PER_S
             if self.bound_bps > 2 * rate_bps:

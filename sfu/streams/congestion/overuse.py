@@ -28,6 +28,10 @@ class OveruseDetector:
 
     def __init__(self) -> None:
         self._threshold = _START
+        self.clear()
+
+    def clear(self) -> None:
+        """The trend begins anew; how noisy the path is stays known."""
         self._updated_ns: int | None = None
         self._over_ns = 0
         self._seen = 0

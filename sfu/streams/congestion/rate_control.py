@@ -8,11 +8,11 @@ little is sent is answered with what is sent now before it is answered with less
 from __future__ import annotations
 
 from sfu.streams.congestion.overuse import Usage
+from sfu.streams.congestion.trendline import LONG_QUEUE_MS
 
 #: What is left of the delivered rate after overuse (β of §5.5).
 _BACK_OFF = 0.85
-#: A queue this long is itself the trouble: leave room for it to drain, and add nothing.
-_LONG_QUEUE_MS = 150.0
+#: What is left while the queue is long: room for it to drain.
 _DRAIN = 0.65
 #: Growth a second while the capacity is unknown (η of §5.5).
 _GROWTH_A_S = 0.08
@@ -57,7 +57,7 @@ class RateControl:
     ) -> bool:
         """Move the rate; whether it was lowered. Rates are None while nothing is known."""
         updated_ns, self._updated_ns = self._updated_ns, now_ns
-        standing = queue_ms > _LONG_QUEUE_MS
+        standing = queue_ms > LONG_QUEUE_MS
         if usage == "over" or (standing and usage != "under"):
             back_off = _DRAIN if standing else _BACK_OFF
             return self._decrease(back_off, delivered_bps, sent_bps, round_trip_ns, now_ns)

@@ -16,10 +16,16 @@ _WEIGHT = 0.1
 #: Few bursts are weak evidence; more than this make it no stronger.
 _MAX_WEIGHT = 60
 _GAIN = 4.0
-#: Two clocks drift, and routes change: what was the shortest delay is forgotten so fast a burst.
+#: Two clocks drift: what was the shortest delay is forgotten so fast a burst.
 _CREEP_MS = 0.02
 #: One burst may be held up; a queue holds up all of so many.
 _STANDING = 3
+#: A queue this long is itself the trouble; whoever sees one sends less until it is gone.
+LONG_QUEUE_MS = 150.0
+#: So it does not stay the same, but for the jitter, for so long: what does is a longer way, or a
+#: receiver's clock that was set, or a queue that others keep full whatever is sent here.
+_STEADY_MS = 30.0
+_STEADY_TICKS = 6_000
 _TICKS_PER_MS = 4
 _NS_PER_MS = 1_000_000
 
@@ -35,6 +41,7 @@ class Trendline:
         "_newest",
         "_seen",
         "_smoothed_ms",
+        "_steady",
         "_ticks",
     )
 
@@ -46,6 +53,8 @@ class Trendline:
         self._delay_ms = 0.0
         self._smoothed_ms = 0.0
         self._least_ms = 0.0
+        #: (arrival, delay) since when a long queue is as long as now.
+        self._steady: tuple[int, float] | None = None
         self._seen = 0
 
     def clear(self) -> None:
@@ -55,6 +64,7 @@ class Trendline:
         self._delays.clear()
         self._newest.clear()
         self._delay_ms = self._smoothed_ms = self._least_ms = 0.0
+        self._steady = None
         self._seen = 0
 
     def add(self, changes: Sequence[tuple[int, int]]) -> float:
@@ -82,6 +92,10 @@ class Trendline:
         self._delay_ms = delay
         self._smoothed_ms = smoothed
         self._least_ms = min(*self._newest, self._least_ms + len(changes) * _CREEP_MS)
+        if self.queue_ms > LONG_QUEUE_MS:
+            self._look_whether_steady()
+        else:
+            self._steady = None
         self._seen = min(self._seen + len(changes), _MAX_WEIGHT)
         return self._seen * self._slope() * _GAIN
 
@@ -91,6 +105,14 @@ class Trendline:
         if len(self._newest) < _STANDING:
             return 0.0
         return min(self._newest) - self._least_ms
+
+    def _look_whether_steady(self) -> None:
+        tick, delay = self._ticks[-1], min(self._newest)
+        if self._steady is None or abs(delay - self._steady[1]) > _STEADY_MS:
+            self._steady = tick, delay
+        elif tick - self._steady[0] >= _STEADY_TICKS:
+            self._least_ms = delay
+            self._steady = None
 
     def _slope(self) -> float:
         count = len(self._ticks)
