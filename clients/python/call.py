@@ -191,14 +191,18 @@ class Call:
             if peer_connection is None or self.state != "connected":
                 continue
             has_camera = self._sources["video"] is not None
-            stats = await statistics.read(
-                peer_connection,
-                self.seats,
-                microphone="on" if self._sources["audio"] is not None else "off",
-                camera="on" if has_camera else "off",
-                camera_frames=self._camera_frames if has_camera else None,
-            )
-            await self._session.tell(stats)
+            try:
+                stats = await statistics.read(
+                    peer_connection,
+                    self.seats,
+                    microphone="on" if self._sources["audio"] is not None else "off",
+                    camera="on" if has_camera else "off",
+                    camera_frames=self._camera_frames if has_camera else None,
+                )
+                await self._session.tell(stats)
+            except Exception:
+                # What aiortc raises here is not documented; one report less is nothing.
+                logger.exception("a report is left out")
 
     async def _negotiate(self) -> None:
         fresh = self._replace

@@ -37,8 +37,6 @@ class Statistics:
         rows = list((await peer_connection.getStats()).values())
         inbound = [row for row in rows if isinstance(row, RTCInboundRtpStreamStats)]
         remote = [row for row in rows if isinstance(row, RTCRemoteInboundRtpStreamStats)]
-        # A voice is told its listeners' loss, so that it repeats in band.
-        pictures = [row for row in remote if row.kind == "video"]
         transports = [row for row in rows if isinstance(row, RTCTransportStats)]
         jitters = [row.jitter for row in inbound if row.kind == "audio"]
         times = [row.roundTripTime for row in remote if row.roundTripTime]
@@ -48,7 +46,6 @@ class Statistics:
             camera_frames=camera_frames,
             received_packets=sum(row.packetsReceived for row in transports),
             down_loss=self._loss(inbound),
-            up_loss=max((_share(row.fractionLost) for row in pictures), default=0.0),
             jitter_ms=1000 * max(jitters, default=0) / _AUDIO_CLOCK_HZ,
             round_trip_ms=1000 * max(times) if times else None,
             seats=tuple(
@@ -66,8 +63,4 @@ class Statistics:
         lost = sum(row.packetsLost for row in inbound)
         new, gone = received - self._received, lost - self._lost
         self._received, self._lost = received, lost
-        return _share(gone / (new + gone)) if gone > 0 and new >= 0 else 0.0
-
-
-def _share(value: float) -> float:
-    return min(1.0, max(0.0, value))
+        return gone / (new + gone) if gone > 0 and new >= 0 else 0.0

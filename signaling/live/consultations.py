@@ -179,6 +179,7 @@ class Consultations:
                 if isinstance(error, StoreUnavailable):
                     raise
                 log.warning("room %s is not reconciled: %s", room_id, error)
+        await self._performer.give_back()
 
     async def settle(self, room: Room) -> None:
         """Do what follows from a consultation's end, if whoever ended it did not."""

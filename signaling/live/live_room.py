@@ -40,11 +40,15 @@ class Listener(Protocol):
 
 
 class _Guest:
-    """A listener, and the view and the faults that it has; `joined` had it forget older ones."""
+    """A listener, and the view and the faults that it has; `joined` had it forget older ones.
+
+    `state` is the person's own, as last told.
+    """
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.seen: wire.Room | None = None
+        self.state: wire.ParticipantState | None = None
         self.faults: tuple[wire.Fault, ...] = ()
 
 
@@ -76,20 +80,6 @@ class LiveRoom:
         guest = _Guest(listener)
         self._guests[listener.connection] = guest
         self._tell(guest, self._people_with_faults())
-        if not self._admitted(listener.participant):
-            return
-        me = listener.participant
-        for message in (
-            self._transports.get(me),
-            self._seatings.get(me),
-            self._pictures.get(me),
-            self._layers.get((me, "camera")),
-            self._layers.get((me, "screen")),
-            self._offers_wanted.get(me),
-            self._speakers,
-        ):
-            if message is not None:
-                listener.send(message)
 
     def detach(self, connection: str) -> None:
         """The WebSocket is gone."""
@@ -222,6 +212,21 @@ class LiveRoom:
         )
         return tuple((person, faults) for person, faults in found if faults)
 
+    def _tell_media(self, listener: Listener) -> None:
+        """What the SFU said last, to one who was not there to hear it."""
+        me = listener.participant
+        for message in (
+            self._transports.get(me),
+            self._seatings.get(me),
+            self._pictures.get(me),
+            self._layers.get((me, "camera")),
+            self._layers.get((me, "screen")),
+            self._offers_wanted.get(me),
+            self._speakers,
+        ):
+            if message is not None:
+                listener.send(message)
+
     def _tell_faults(self, guest: _Guest, people: _Faulty) -> None:
         listener = guest.listener
         if not self._admitted(listener.participant):
@@ -247,6 +252,10 @@ class LiveRoom:
                 listener.send(message)
             guest.seen = now_seen
             self._tell_faults(guest, people)
+            before, guest.state = guest.state, person.state
+            # Of one who waited the SFU knows nothing yet: what it said is of an earlier stay.
+            if person.state == "admitted" and before in (None, "held"):
+                self._tell_media(listener)
         if why is not None:
             self._finish(listener, why)
 

@@ -17,7 +17,13 @@ from collections.abc import Coroutine
 from typing import Any
 from weakref import WeakValueDictionary
 
-from signaling.errors import RequestError, ServerError, SignalingError, StoreUnavailable
+from signaling.errors import (
+    RequestError,
+    RoomUnknown,
+    ServerError,
+    SignalingError,
+    StoreUnavailable,
+)
 from signaling.live.live_room import LiveRoom
 from signaling.live.rooms import Rooms
 from signaling.media import Media, MediaBusy, MediaUnavailable, RoomForgotten
@@ -25,7 +31,7 @@ from signaling.metrics import Metrics
 from signaling.protocol import messages as wire
 from signaling.recording import RecorderFull, Recordings
 from signaling.rooms import commands, consent, effects
-from signaling.rooms.room import Room
+from signaling.rooms.room import MediaHost, Room
 from signaling.store.port import Change
 
 log = logging.getLogger(__name__)
@@ -68,6 +74,8 @@ class Performer:
         self._metrics = metrics
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._host_lost_at: dict[str, float] = {}
+        #: Rooms at SFUs that may have taken them and may not have become their host: (id, URL).
+        self._unhosted: set[tuple[str, str]] = set()
 
     async def perform(self, change: Change) -> Failures:
         """Carry out the effects of a change; returns what failed, which has been counted."""
@@ -130,16 +138,34 @@ class Performer:
         try:
             change = await self._rooms.change(room.id, commands.HostMedia(url=url, epoch=epoch))
         except RequestError:  # another process was quicker
-            newest = await self._rooms.read(room.id)
-            if newest.media is None or newest.media.url != url:
-                with contextlib.suppress(MediaUnavailable):
-                    await self._media.unmake(url, room.id)
-            if newest.media is None or newest.media == current:
+            newest = await self._give_back(room.id)
+            if newest is None or newest == current:
                 raise
-            return newest.media.url
+            return newest.url
+        self._unhosted.discard((room.id, url))
         log.info("room %s is hosted, epoch %d", room.id, epoch)
         await self._tell_peers(change.after, url, effects.desired(change.after), {})
         return url
+
+    async def give_back(self) -> None:
+        """Close what SFUs took and were not made hosts of, for the store did not answer. Raises
+        `StoreUnavailable`; call again then."""
+        for room_id in {room_id for room_id, _ in self._unhosted}:
+            async with self._lock(room_id):
+                await self._give_back(room_id)
+
+    async def _give_back(self, room_id: str) -> MediaHost | None:
+        """The same for one room; returns its host. Raises `StoreUnavailable`."""
+        try:
+            host = (await self._rooms.read(room_id)).media
+        except RoomUnknown:
+            host = None
+        for each in [each for each in self._unhosted if each[0] == room_id]:
+            if host is None or host.url != each[1]:
+                with contextlib.suppress(MediaUnavailable):
+                    await self._media.unmake(each[1], room_id)
+            self._unhosted.discard(each)
+        return host
 
     def _is_just_lost(self, url: str) -> bool:
         lost_at = self._host_lost_at.setdefault(url, time.monotonic())
@@ -159,9 +185,11 @@ class Performer:
         """The least loaded SFU that takes the room. Raises `MediaUnavailable`, `MediaBusy`."""
         refusal = MediaUnavailable("no SFU is there")
         for url in self._media.serving():
+            self._unhosted.add((room_id, url))
             try:
                 await self._media.make(url, room_id)
             except MediaBusy as error:
+                self._unhosted.discard((room_id, url))
                 refusal = error
             except MediaUnavailable as error:
                 self._count("open", error)

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable
+import zlib
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sfu.control.messages import Flows
@@ -49,8 +50,9 @@ class QualityWatch:
         self._change = change
         self._clock = clock
         self._watches: dict[str, RoomWatch] = {}
+        #: Of each watch, the period that it is in: what was measured is noted when it is over.
+        self._periods: dict[str, int] = {}
         self._writing: set[str] = set()
-        self._noted_at = clock()
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
@@ -66,17 +68,17 @@ class QualityWatch:
         now = self._clock()
         live = {each.room.id: each for each in self._rooms.live()}
         for gone in self._watches.keys() - live.keys():
-            del self._watches[gone]
-        # A clock that was set back must not stop it.
-        notes = not 0 <= now - self._noted_at < NOTE_EVERY_S
-        if notes:
-            self._noted_at = now
-        for room in live.values():
+            del self._watches[gone], self._periods[gone]
+        for room_id, room in live.items():
             watch = self._watch(room)
             watch.look(now)
+            period = _period(room_id, now)
+            notes = period != self._periods[room_id]
+            self._periods[room_id] = period
             if notes:
-                self._observe(watch.scores())
-            self._write(room.room.id, watch.measured() if notes else ())
+                for score in watch.take_scores():
+                    self._metrics.quality_score.observe(score)
+            self._write(room_id, watch.measured() if notes else ())
 
     def hear(self, live: LiveRoom, flows: Flows) -> None:
         """A second of a room at its SFU."""
@@ -108,11 +110,8 @@ class QualityWatch:
                 lambda code: self._metrics.faults.labels(code).inc(),
             )
             self._watches[live.room.id] = watch
+            self._periods[live.room.id] = _period(live.room.id, self._clock())
         return watch
-
-    def _observe(self, scores: Iterable[float]) -> None:
-        for score in scores:
-            self._metrics.quality_score.observe(score)
 
     def _write(self, room_id: str, measured: tuple[Command, ...] = ()) -> None:
         """Have others learn what changed; one change of a room at a time."""
@@ -134,3 +133,9 @@ class QualityWatch:
         self._writing.add(room_id)
         if self._errands.run(write(), "note quality") is None:
             self._writing.discard(room_id)
+
+
+def _period(room_id: str, now: float) -> int:
+    """The period of `NOTE_EVERY_S` that a room is in: not all rooms are written in one second."""
+    begins_s = zlib.crc32(room_id.encode()) % 1000 / 1000 * NOTE_EVERY_S
+    return int((now - begins_s) // NOTE_EVERY_S)

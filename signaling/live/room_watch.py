@@ -64,19 +64,19 @@ class RoomWatch:
             watched.detector.take_flow(flow, now)
             self._judge(person, watched, now)
             if flow is not None:
-                watched.tally.second(
-                    flow,
-                    watched.detector.fresh_stats(now),
-                    watched.detector.take_growth(now),
-                    broken=any(each.reason in _BROKEN for each in watched.faults),
-                )
+                broken = any(each.reason in _BROKEN for each in watched.faults)
+                watched.tally.second(flow, watched.detector.fresh_stats(now), broken=broken)
+            elif "uplink_blocked" in _named(watched.faults):
+                watched.tally.second_without()
 
     def report(self, participant: str, stats: wire.Stats, now: float) -> None:
         """What the client of somebody in the call says; of anybody else it counts for nothing."""
         for person in self.live.room.participants:
             if person.id == participant and self._is_ours(person):
                 watched = self._watched_as(person, now)
-                watched.detector.take_stats(stats, now)
+                grown = watched.detector.take_stats(stats, now)
+                if grown is not None:
+                    watched.tally.play(grown)
                 self._judge(person, watched, now)
 
     def look(self, now: float) -> None:
@@ -114,11 +114,10 @@ class RoomWatch:
                 found.append(NoteQuality(participant=person.id, measured=measured))
         return tuple(found)
 
-    def scores(self) -> Iterator[float]:
-        """The last score of each person in the call."""
-        for watched in self._watched.values():
-            if watched.tally.last_score is not None:
-                yield watched.tally.last_score
+    def take_scores(self) -> tuple[float, ...]:
+        """The last score of each person in the call of whom there is one since the last time."""
+        taken = (watched.tally.take_score() for watched in self._watched.values())
+        return tuple(score for score in taken if score is not None)
 
     def _people(self, now: float) -> Iterator[tuple[Participant, _Watched]]:
         """Whom we watch over: in the call, with a place that is ours."""

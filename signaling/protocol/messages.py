@@ -198,10 +198,8 @@ class SeatStats(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one seat has received and shown since the PeerConnection began; counters only grow."""
 
     seat: Annotated[int, msgspec.Meta(ge=0, lt=64)]
-    audio_packets: Count = 0
     concealed_samples: Count = 0
     audio_samples: Count = 0
-    video_packets: Count = 0
     frames_received: Count = 0
     frames_decoded: Count = 0
     freezes: Count = 0
@@ -213,7 +211,7 @@ class Stats(FromClient, frozen=True, kw_only=True, tag="stats"):
 
     From it and from what the SFU sees come `Faults` and the consultation's quality record.
     `microphone_level` is the loudest since the last message, 0 to 1; `camera_frames` counts the
-    frames that the camera gave. Losses are fractions since the last message.
+    frames that the camera gave; `down_loss` is a fraction since the last message.
     """
 
     microphone: DeviceState
@@ -222,7 +220,6 @@ class Stats(FromClient, frozen=True, kw_only=True, tag="stats"):
     camera_frames: Count | None = None
     received_packets: Count = 0
     down_loss: Share = 0
-    up_loss: Share = 0
     jitter_ms: Milliseconds = 0
     round_trip_ms: Milliseconds | None = None
     seats: Annotated[tuple[SeatStats, ...], msgspec.Meta(max_length=64)] = ()

@@ -61,7 +61,6 @@ class Detector:
         self._stats: Stats | None = None
         self._growth: Growth | None = None
         self._stats_at = float("-inf")
-        self._summed_at = float("-inf")
         self.begin_anew(now)
 
     def begin_anew(self, now: float) -> None:
@@ -81,12 +80,15 @@ class Detector:
         self._flow_at = now
         self._connected = self._connected or flow is not None
 
-    def take_stats(self, stats: Stats, now: float) -> None:
-        """A report of the client."""
-        before, self._stats = self._stats, stats
-        follows = before is not None and now - self._stats_at < 2 * _FRESH_S
-        self._growth = growth(before, stats) if before is not None and follows else None
-        self._stats_at = now
+    def take_stats(self, stats: Stats, now: float) -> Growth | None:
+        """A report of the client; what its counters grew by since the one before, if there was.
+
+        Late reports are no signs of now, but what they count has happened.
+        """
+        grown = growth(self._stats, stats) if self._stats is not None else None
+        self._growth = grown if now - self._stats_at < 2 * _FRESH_S else None
+        self._stats, self._stats_at = stats, now
+        return grown
 
     def fresh_stats(self, now: float) -> Stats | None:
         """The client's last report while it is new."""
@@ -95,12 +97,6 @@ class Detector:
     def fresh_growth(self, now: float) -> Growth | None:
         """What the client's counters grew by of late."""
         return self._growth if now - self._stats_at < _FRESH_S else None
-
-    def take_growth(self, now: float) -> Growth | None:
-        """`fresh_growth`, but each only once."""
-        grown = self.fresh_growth(now) if self._summed_at != self._stats_at else None
-        self._summed_at = self._stats_at
-        return grown
 
     def judge(self, duty: Duty, now: float) -> tuple[Break, ...]:
         """The faults now, each since when; `duty` is what should flow."""
@@ -165,10 +161,13 @@ class Detector:
         if not self._flow_is_fresh(now):
             return None
         flow, stats = self._flow, self.fresh_stats(now)
-        if flow is None or not self._audio_is_due(now) or self._microphone_lives(now):
+        if flow is None or not self._audio_is_due(now):
             return False
         if flow.audio_packets == 0:
+            # Even of a microphone whose meter moves: it is not heard.
             return flow.up_bps > 0
+        if self._microphone_lives(now):
+            return False
         if flow.level is None:
             return stats is not None and stats.microphone_level == 0
         return stats is not None and flow.level >= _DIGITAL_SILENCE
@@ -176,9 +175,11 @@ class Detector:
     def _is_near_silent(self, now: float) -> bool | None:
         if not self._flow_is_fresh(now):
             return None
-        level = self._level()
+        level, meter = self._level(), self._meter(now)
         silent = level is not None and level >= _NEAR_SILENCE
-        return silent and self._audio_is_due(now) and not self._microphone_lives(now)
+        # Who listens, with a gate and without a meter, is not to be told from a dead microphone.
+        at_the_client = meter is not None and meter <= _SILENT_LEVEL
+        return silent and at_the_client and self._audio_is_due(now)
 
     def _is_camera_muted(self, duty: Duty, now: float) -> bool | None:
         stats = self.fresh_stats(now)
@@ -190,8 +191,9 @@ class Detector:
             return False
         if stats is not None and stats.camera != "on":
             return False
-        if grown is not None and grown.camera_frames == 0:
-            return True
+        if grown is not None and grown.camera_frames is not None:
+            # Pictures that the camera gives and the SFU does not see were lost after it.
+            return grown.camera_frames == 0
         if not self._flow_is_fresh(now):
             return None
         return self._flow is not None and self._flow.video_frames == 0 and self._flow.up_bps > 0
@@ -227,9 +229,12 @@ class Detector:
 
     def _microphone_lives(self, now: float) -> bool:
         """The client's own meter moves."""
+        meter = self._meter(now)
+        return meter is not None and meter > _SILENT_LEVEL
+
+    def _meter(self, now: float) -> float | None:
         stats = self.fresh_stats(now)
-        level = stats.microphone_level if stats is not None else None
-        return level is not None and level > _SILENT_LEVEL
+        return stats.microphone_level if stats is not None else None
 
     @staticmethod
     def _settled(since: float | None, now: float) -> bool:

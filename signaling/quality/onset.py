@@ -4,6 +4,8 @@ from __future__ import annotations
 
 #: One good second is luck, what comes after it is not.
 _OVER_AFTER_S = 0.8
+#: One sign may get lost between two that are in a row, or come late.
+_IN_A_ROW_S = 2.2
 #: Without any sign for so long nothing is known any more.
 _FORGOTTEN_AFTER_S = 5.0
 
@@ -12,7 +14,8 @@ class Onset:
     """One sign that is bad, good or unknown at each look; a fault after `after_s` of bad ones.
 
     Two looks at one bad second must not make it two: a sign is unknown (None) once it is old, and
-    what is unknown neither begins nor ends anything.
+    what is unknown neither begins nor ends anything. Bad signs with a gap of some seconds between
+    them are not in a row.
     """
 
     def __init__(self, after_s: float) -> None:
@@ -29,9 +32,11 @@ class Onset:
             if now - self._known_at >= _FORGOTTEN_AFTER_S:
                 self.clear()
             return
-        self._known_at = now
+        apart_s, self._known_at = now - self._known_at, now
         if bad:
             self._good_since = None
+            if not self.is_fault and apart_s > _IN_A_ROW_S:
+                self.since = None
             self.since = began if self.since is None else self.since
             self.is_fault = self.is_fault or now - self.since >= self._after_s
         elif not self.is_fault:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from sfu.control import messages as sfu
 from signaling.archive_spool import ArchiveSpool
-from signaling.errors import RoomError
+from signaling.errors import RoomError, StoreUnavailable
 from signaling.live.consultations import Consultations
 from signaling.media import MediaBusy
 from signaling.metrics import Metrics
 from signaling.protocol import messages as wire
 from signaling.protocol.codes import ErrorCode
 from signaling.rooms import commands as c
-from signaling.store.memory import MemoryStore
 from signaling.web.problems import problem_of
-from tests.signaling.live_desk import NODE, ROOM, visit
+from tests.signaling.live_desk import NODE, ROOM, FailingStore, visit
+from tests.signaling.live_desk import store as store
 from tests.support.control_server import ScriptedSfu
 from tests.support.eventually import eventually
 
@@ -36,6 +38,9 @@ class Site:
 
     async def offer(self) -> None:
         await self.consultations.negotiate(ROOM, "chair", wire.Offer(sdp="v=0"))
+
+    def taken(self) -> list[str]:
+        return [each.url for each in self.sfus if ROOM in each.rooms]
 
     async def host(self) -> str:
         room = await self.consultations.read(ROOM)
@@ -52,8 +57,8 @@ class Site:
 
 
 @pytest_asyncio.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    store, metrics = MemoryStore(), Metrics()
+async def site(tmp_path: Path, store: FailingStore) -> AsyncIterator[Site]:
+    metrics = Metrics()
     consultations = Consultations(
         node=NODE,
         store=store,
@@ -137,6 +142,55 @@ async def test_ended_meanwhile__no_room_is_left_behind(site: Site) -> None:
     with pytest.raises(RoomError):
         await site.consultations._performer.host(room)
     assert [each.rooms for each in site.sfus] == [set(), set()]
+
+
+@pytest.mark.parametrize("room_goes", [False, True])
+async def test_store_away_meanwhile__the_room_is_given_back(
+    site: Site, store: FailingStore, room_goes: bool
+) -> None:
+    room = await site.consultations.read(ROOM)
+    store.away = True
+    with pytest.raises(StoreUnavailable):
+        await site.consultations._performer.host(room)
+    assert len(site.taken()) == 1
+    with pytest.raises(StoreUnavailable):
+        await site.consultations.catch_up()
+    (taken,) = site.taken()
+    # So another is chosen the next time.
+    await site.tells_load(next(each for each in site.sfus if each.url == taken), busy=True)
+    store.away = False
+    if room_goes:
+        await store.change(ROOM, lambda room: (msgspec.structs.replace(room, state="ended"), ()))
+    # The chair is in the call: the room, which is doubtful, gets a host.
+    await site.consultations.catch_up()
+    host = await site.host()
+    assert site.taken() == ([host] if host else [])
+    assert bool(host) is not room_goes
+
+
+async def test_answer_of_the_store_lost__the_host_keeps_the_room(
+    site: Site, store: FailingStore
+) -> None:
+    room = await site.consultations.read(ROOM)
+    store.loses_answers = True
+    with pytest.raises(StoreUnavailable):
+        await site.consultations._performer.host(room)
+    store.loses_answers = False
+    await site.consultations.catch_up()
+    assert site.taken() == [await site.host()]
+
+
+async def test_cancelled_meanwhile__the_room_is_given_back(site: Site, store: FailingStore) -> None:
+    room = await site.consultations.read(ROOM)
+    store.hangs = True
+    hosting = asyncio.create_task(site.consultations._performer.host(room))
+    await eventually(lambda: None if site.taken() else "no SFU has the room")
+    hosting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hosting
+    store.hangs = False
+    await site.consultations._performer.give_back()
+    assert site.taken() == []
 
 
 async def test_serving__busy_ones_last(site: Site) -> None:

@@ -95,6 +95,39 @@ def test_event__nobody_outside_the_call_hears(event: Heard, message: wire.Server
 
 
 @event
+def test_event__after_hold_what_was_said_before_and_meanwhile(
+    event: Heard, message: wire.ServerMessage
+) -> None:
+    bench = talking()
+    live, (patient,) = opened(bench, "patient")
+    live.hear(event)
+    bench.do(c.Hold(actor="chair", participant="patient"))
+    newest(live, bench)
+    speakers = wire.Speakers(participants=("chair",))
+    live.hear(sfu.Speakers(room=ROOM, peers=(PeerId("chair"),)))
+    assert speakers not in patient.told
+    patient.told.clear()
+    bench.do(c.Return(actor="chair", participant="patient"))
+    newest(live, bench)
+    assert [each for each in patient.told if each in (message, speakers)] == [message, speakers]
+    patient.told.clear()
+    live.set_faults("patient", (SILENT,))
+    assert message not in patient.told
+
+
+@event
+def test_event__of_an_earlier_stay_not_to_one_admitted_anew(
+    event: Heard, message: wire.ServerMessage
+) -> None:
+    bench = in_state("waiting")
+    live, (patient,) = opened(bench, "patient")
+    live.hear(event)
+    bench.do(c.Admit(actor="chair", participant="patient"))
+    newest(live, bench)
+    assert message not in patient.told
+
+
+@event
 def test_event__void_with_the_sfu_that_said_it(event: Heard, message: wire.ServerMessage) -> None:
     live, _ = opened(talking())
     live.hear(event)

@@ -138,15 +138,15 @@ def test_media_set_up_anew__patience_unless_cut_off() -> None:
 
 def test_measured__all_seconds_and_again_only_when_there_are_more() -> None:
     watching = Watching()
-    watching.seconds(7)
-    watching.seconds(3, patient=None)
+    watching.seconds(8)
+    watching.seconds(2, patient=None)
     noted = {
         each.participant: each.measured
         for each in watching.watch.measured()
         if isinstance(each, c.NoteQuality)
     }
     assert noted["chair"].score.count == 10
-    assert noted["patient"].score.count == 7
+    assert noted["patient"].score.count == 8
     assert noted["patient"].up_loss.most == 0.01
     watching.do(*watching.watch.measured())
     assert watching.watch.measured() == ()
@@ -185,9 +185,40 @@ def test_broken_seconds__score_1() -> None:
     watching = Watching()
     watching.seconds(10)
     watching.seconds(10, patient=DEAD)
-    scores = sorted(watching.watch.scores())
+    scores = sorted(watching.watch.take_scores())
     assert scores[0] == 1.0
     assert scores[1] > 4.0
+    assert watching.watch.take_scores() == ()
+
+
+def test_cut_off__each_second_scores_1() -> None:
+    watching = Watching()
+    watching.seconds(10)
+    watching.seconds(20, patient=None)
+    watching.do(*watching.watch.measured())
+    (measured,) = watching.bench.person("patient").measured
+    assert measured.up_bps.count == 10
+    # The first two are not known to be a fault yet.
+    assert measured.score.count == 28
+    assert measured.score.least == 1.0
+
+
+def test_nobody_connects__all_are_cut_off() -> None:
+    watching = Watching()
+    watching.seconds(20, chair=None, patient=None)
+    assert watching.begun == ["uplink_blocked"] * 2
+    assert watching.watch.take_scores() == (1.0, 1.0)
+
+
+def test_reports_between_two_seconds__all_are_summed() -> None:
+    watching = Watching()
+    watching.seconds(5)
+    for freezes in range(11):
+        seat = wire.SeatStats(seat=0, freezes=freezes)
+        stats = wire.Stats(microphone="on", camera="on", seats=(seat,))
+        watching.watch.report("patient", stats, watching.now + freezes / 2)
+    watching.do(*watching.watch.measured())
+    assert [each.freezes for each in watching.bench.person("patient").measured] == [10]
 
 
 def test_ended__nobody_is_watched() -> None:

@@ -143,6 +143,14 @@ def test_microphone_that_sends_nothing_while_the_picture_comes() -> None:
     assert named_within_5_s(person) == ["microphone_silent"]
 
 
+@pytest.mark.parametrize("meter", [0.1, None])
+def test_one_way_sound__whatever_the_own_meter_says(meter: float | None) -> None:
+    person = in_a_good_call()
+    person.says(microphone_level=meter)
+    person.sfu(audio_packets=0, level=None)
+    assert named_within_5_s(person) == ["microphone_silent"]
+
+
 def test_silent_microphone_without_levels_at_the_sfu() -> None:
     person = in_a_good_call()
     person.says(microphone_level=0.0)
@@ -164,6 +172,14 @@ def test_noise_gate__a_fault_only_when_it_stays_shut() -> None:
     person.sfu(level=95)
     assert person.seconds(10) == []
     assert person.seconds(5) == ["microphone_silent"]
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_noise_gate_of_a_client_without_a_meter__no_fault(reports: bool) -> None:
+    person = in_a_good_call(reports=reports)
+    person.says(microphone_level=None)
+    person.sfu(level=95)
+    assert person.seconds(30) == []
 
 
 def test_own_meter_moves__no_silence() -> None:
@@ -206,6 +222,12 @@ def test_camera_frozen_by_the_sfu() -> None:
     person = in_a_good_call(reports=False)
     person.sfu(video_frames=0)
     assert named_within_5_s(person) == ["camera_frozen"]
+
+
+def test_pictures_lost_after_the_camera__not_the_camera() -> None:
+    person = in_a_good_call()
+    person.sfu(video_frames=0)
+    assert person.seconds(20) == []
 
 
 def test_camera_that_nobody_takes__no_fault() -> None:
@@ -297,6 +319,18 @@ def test_hidden_picture__no_stalled_decoder() -> None:
     person.duty = msgspec.structs.replace(FULL_DUTY, pictures=frozenset({1}))
     person.decoded = 0
     assert person.seconds(20) == []
+
+
+def test_late_report__counted_and_no_sign() -> None:
+    person = in_a_good_call()
+    person.duty = msgspec.structs.replace(FULL_DUTY, audio=False, video=False)
+    (seat,) = person.stats.seats
+    person.now += 6
+    person.says(seats=(msgspec.structs.replace(seat, freezes=2),))
+    grown = person.detector.take_stats(person.stats, person.now)
+    assert grown is not None
+    assert grown.seats[0].freezes == 2
+    assert person.detector.fresh_growth(person.now) is None
 
 
 def test_counters_begin_anew__no_fault() -> None:

@@ -32,8 +32,21 @@ def test_good__one_second_is_luck() -> None:
     assert looked("bbbgbg").is_fault
 
 
-def test_unknown__holds() -> None:
-    onset = looked("bb????b")
+def test_unknown__once__holds() -> None:
+    onset = looked("bb?b")
+    assert onset.is_fault
+    assert onset.since == 0.0
+
+
+def test_unknown__longer__bad_ones_are_not_in_a_row() -> None:
+    assert not looked("b??b").is_fault
+    onset = looked("bb????bbb")
+    assert onset.is_fault
+    assert onset.since == 6.0
+
+
+def test_unknown__a_fault_goes_on() -> None:
+    onset = looked("bbb????b")
     assert onset.is_fault
     assert onset.since == 0.0
 

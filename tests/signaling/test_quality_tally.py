@@ -45,7 +45,7 @@ def test_seconds__least_most_and_sum() -> None:
     tally = Tally()
     for loss in (0.0, 0.1, 0.02):
         flow = msgspec.structs.replace(GOOD, up_loss=loss)
-        tally.second(flow, None, None, broken=False)
+        tally.second(flow, None, broken=False)
     spread = summed(tally).up_loss
     assert (spread.count, spread.least, spread.most) == (3, 0.0, 0.1)
     assert spread.total == pytest.approx(0.12)
@@ -55,7 +55,10 @@ def test_seconds__least_most_and_sum() -> None:
 
 def test_client_knows_better_what_it_received() -> None:
     tally = Tally()
-    tally.second(GOOD, BEFORE, growth(BEFORE, AFTER), broken=False)
+    tally.second(GOOD, BEFORE, broken=False)
+    grown = growth(BEFORE, AFTER)
+    assert grown is not None
+    tally.play(grown)
     whole = summed(tally)
     assert whole.down_loss.most == 0.04
     assert whole.down_jitter_ms.most == 9.0
@@ -63,10 +66,36 @@ def test_client_knows_better_what_it_received() -> None:
     assert (whole.concealed_samples, whole.audio_samples) == (480, 48_000)
 
 
+def test_clients_word__cannot_hide_a_loss_nor_make_nonsense_of_times() -> None:
+    tally = Tally()
+    flow = msgspec.structs.replace(GOOD, down_loss=0.2, round_trip_ms=None)
+    said = msgspec.structs.replace(BEFORE, down_loss=0.0, jitter_ms=1e9, round_trip_ms=1e9)
+    tally.second(flow, said, broken=False)
+    whole = summed(tally)
+    assert whole.down_loss.most == 0.2
+    assert whole.down_jitter_ms.most == whole.round_trip_ms.most == 60_000
+
+
 def test_broken_second__scores_1() -> None:
     tally = Tally()
-    tally.second(GOOD, None, None, broken=True)
-    assert tally.last_score == summed(tally).score.most == 1.0
+    tally.second(GOOD, None, broken=True)
+    assert tally.take_score() == summed(tally).score.most == 1.0
+
+
+def test_second_without_a_connection__scores_1_and_measures_nothing_else() -> None:
+    tally = Tally()
+    tally.second_without()
+    assert summed(tally) == Measured(observer="one", score=spread_of([1.0]))
+
+
+def test_score__taken_once() -> None:
+    tally = Tally()
+    assert tally.take_score() is None
+    tally.second(GOOD, None, broken=False)
+    score = tally.take_score()
+    assert score is not None
+    assert score > 4.0
+    assert tally.take_score() is None
 
 
 @pytest.mark.parametrize("field", ["concealed_samples", "audio_samples", "freezes", "freeze_ms"])

@@ -52,6 +52,8 @@ export class Call {
   #path;
   #told = '';
   #net = 'idle';
+  #couldAsk = false;
+  #saidBusy = false;
   #saver = false;
   #simulcast = true;
   /** @type {{at_ms: number, sample: Sample}[]} the last ones, oldest first */
@@ -86,7 +88,9 @@ export class Call {
   sync() {
     const { room, net } = this.#store.get();
     const state = room.ended === null ? self(room)?.state : undefined;
-    const back = net === 'open' && this.#net !== 'open';
+    const canAsk = state === 'admitted' && net === 'open';
+    const back = canAsk && !this.#couldAsk;
+    this.#couldAsk = canAsk;
     if (net !== this.#net) {
       this.#net = net;
       this.#told = '';
@@ -96,16 +100,18 @@ export class Call {
       return;
     }
     if (this.#peer === null) {
-      if (state === 'admitted' && net === 'open' && this.#retry === undefined) this.#connect();
+      if (canAsk && this.#retry === undefined) this.#connect();
       return;
     }
     void this.#publish(state === 'admitted');
     this.#peer.choose('video', room.layers.camera);
     // What was asked of a screen that is shared no more is not asked of the next.
     this.#peer.choose('screen', this.#devices.screen === null ? null : room.layers.screen);
-    if (state !== 'admitted' || net !== 'open') return;
+    // On hold nothing is sent to us: after it one listens anew.
+    if (state === 'held') this.#hearing = new Hearing();
+    if (!canAsk) return;
     const more = this.#grow();
-    // While the WebSocket was gone nobody could be asked for a new path.
+    // On hold, and while the WebSocket was gone, nobody could be asked for a new path.
     if (back && !this.#stands()) this.#path.mend();
     else if (more || this.#offerLost || this.#saver !== this.#store.get().saver) this.#negotiate();
     this.#tellMedia();
@@ -193,7 +199,9 @@ export class Call {
   #negotiate() {
     const peer = this.#peer;
     if (peer === null) return;
-    this.#offerLost = false;
+    // Nobody reads an offer of one on hold: it is made on return.
+    this.#offerLost = !this.#admitted();
+    if (this.#offerLost) return;
     this.#saver = this.#store.get().saver;
     peer.negotiate().catch((error) => {
       if (peer === this.#peer) this.#refused(error);
@@ -209,6 +217,15 @@ export class Call {
       if (this.#store.get().net === 'open') this.sync();
       return;
     }
+    if (code === 'not_admitted') {
+      // Put on hold while it was on its way: the connection is kept for the return.
+      this.#offerLost = true;
+      return;
+    }
+    if (code === 'media_busy' && !this.#saidBusy) {
+      this.#saidBusy = true;
+      this.#onError(error);
+    }
     // The browser itself trips over what was negotiated: once more with less to negotiate.
     if (error instanceof DOMException) this.#simulcast = false;
     if (code === 'bad_offer') {
@@ -222,6 +239,7 @@ export class Call {
   /** @param {RTCPeerConnectionState} state */
   #moved(state) {
     if (state === 'connected') {
+      this.#saidBusy = false;
       this.#store.set({ flow: 'flowing' });
       this.#connectedAt = performance.now();
       void this.#sample();
@@ -230,6 +248,11 @@ export class Call {
     } else if (state === 'failed') {
       this.#rebuild();
     }
+  }
+
+  /** @returns {boolean} whether one is in the call, by the server's last word */
+  #admitted() {
+    return self(this.#store.get().room)?.state === 'admitted';
   }
 
   /** @returns {boolean} whether both ends say that media flows, or there is nothing to mend */
@@ -245,7 +268,7 @@ export class Call {
   #restart() {
     this.#session.nudge();
     const peer = this.#peer;
-    if (peer === null || this.#store.get().net !== 'open') return false;
+    if (peer === null || this.#store.get().net !== 'open' || !this.#admitted()) return false;
     peer.negotiate({ restart: true }).catch((error) => {
       if (peer === this.#peer) this.#refused(error);
     });
@@ -257,7 +280,7 @@ export class Call {
     if (this.#connectedAt > 0 && performance.now() - this.#connectedAt > GOOD_AFTER_MS) {
       this.#failures = 0;
     }
-    const wait_ms = delay_ms ?? mediaDelay_ms(this.#failures);
+    const wait_ms = delay_ms ?? mediaDelay_ms(this.#failures, Math.random());
     this.#failures += 1;
     const stood = this.#store.get().flow !== 'none';
     clearTimeout(this.#retry);
@@ -272,6 +295,7 @@ export class Call {
   #drop() {
     clearTimeout(this.#retry);
     this.#retry = undefined;
+    this.#saidBusy = false;
     this.#release('none');
   }
 
@@ -312,7 +336,8 @@ export class Call {
     const peer = this.#peer;
     if (peer === null || peer.pc.connectionState !== 'connected') return;
     const packets = await peer.receivedPackets();
-    if (peer === this.#peer && this.#hearing.note(packets, performance.now())) this.#path.mend();
+    if (peer !== this.#peer || !this.#admitted()) return;
+    if (this.#hearing.note(packets, performance.now())) this.#path.mend();
   }
 
   async #sample() {
@@ -333,7 +358,7 @@ export class Call {
    * @param {Sample} now
    */
   #tellStats(peer, now) {
-    if (self(this.#store.get().room)?.state !== 'admitted') return;
+    if (!this.#admitted()) return;
     const { microphone, camera } = peer.tracks;
     const devices = { microphone: deviceState(microphone), camera: deviceState(camera) };
     this.#session.stats(statsOf(this.#samples.at(-1)?.sample ?? null, now, devices));

@@ -84,14 +84,13 @@ export const SUBPROTOCOL = 'vtelehealth.v1';
 /** @typedef {{seat: number, height_px: number}} SeatView */
 /** @typedef {'off' | 'on' | 'muted'} DeviceState */
 /**
- * @typedef {{seat: number, audio_packets: number, concealed_samples: number, audio_samples: number,
- *   video_packets: number, frames_received: number, frames_decoded: number, freezes: number,
- *   freeze_ms: number}} SeatStats
+ * @typedef {{seat: number, concealed_samples: number, audio_samples: number,
+ *   frames_received: number, frames_decoded: number, freezes: number, freeze_ms: number}} SeatStats
  */
 /**
  * @typedef {{type: 'stats', microphone: DeviceState, camera: DeviceState,
  *   microphone_level: number | null, camera_frames: number | null, received_packets: number,
- *   down_loss: number, up_loss: number, jitter_ms: number, round_trip_ms: number | null,
+ *   down_loss: number, jitter_ms: number, round_trip_ms: number | null,
  *   seats: SeatStats[]}} Stats
  */
 /**

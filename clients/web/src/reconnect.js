@@ -28,17 +28,26 @@ export function afterClose(code, attempt, random) {
   if (why !== undefined) return { retry: false, why };
   const base =
     code === 4400 || code === 4429 ? PENALTY_MS : (DELAYS_MS[attempt] ?? LONGEST_DELAY_MS);
-  return { retry: true, delay_ms: Math.round(base * (0.8 + 0.4 * random)) };
+  return { retry: true, delay_ms: spread_ms(base, random) };
 }
 
 /**
  * How long to wait before building the media connection again.
  *
  * @param {number} attempt how many failed in a row, from 0
+ * @param {number} random in [0, 1): spreads a crowd that lost the same server
  * @returns {number} milliseconds
  */
-export function mediaDelay_ms(attempt) {
-  return Math.min(250 * 2 ** attempt, 8000);
+export function mediaDelay_ms(attempt, random) {
+  return spread_ms(Math.min(250 * 2 ** attempt, LONGEST_DELAY_MS), random);
+}
+
+/**
+ * @param {number} base_ms
+ * @param {number} random in [0, 1)
+ */
+function spread_ms(base_ms, random) {
+  return Math.round(base_ms * (0.8 + 0.4 * random));
 }
 
 /** The checks of a restart need a moment on a slow network before another could help. */

@@ -100,14 +100,17 @@ export function reduce(room, message) {
 }
 
 /**
- * Who is not in the call holds nothing of it, even if a late message said otherwise.
+ * Who is not in the call holds nothing of it, even if a late message said otherwise. On hold the
+ * connection is kept, and with it what the server asked of it.
  *
  * @param {RoomState} room
  * @returns {RoomState}
  */
 function withoutCallUnlessAdmitted(room) {
-  if (self(room)?.state === 'admitted') return room;
-  return { ...room, seats: [], speakers: [], wanted: 0, layers: ALL_LAYERS, pictures: [], faults: [] };
+  const state = self(room)?.state;
+  if (state === 'admitted') return room;
+  const layers = state === 'held' ? room.layers : ALL_LAYERS;
+  return { ...room, seats: [], speakers: [], wanted: 0, layers, pictures: [], faults: [] };
 }
 
 /**

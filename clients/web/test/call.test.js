@@ -43,7 +43,7 @@ class PeerConnection {
   }
 
   async getStats() {
-    return new Map();
+    return new Map([['T', { type: 'transport', packetsReceived: PeerConnection.received }]]);
   }
 
   close() {
@@ -51,6 +51,7 @@ class PeerConnection {
   }
 
   static mostEncodings = 3;
+  static received = 0;
 
   get sent() {
     return this.transceivers.filter(({ direction }) => direction !== 'recvonly').map(({ sender }) => sender.track?.kind ?? null);
@@ -60,7 +61,9 @@ class PeerConnection {
 const capabilities = { getCapabilities: () => ({ codecs: [] }) };
 const track = (kind) => ({ kind, getSettings: () => ({}) });
 const settled = () => new Promise((resolve) => setImmediate(resolve));
+let answer;
 let call;
+let complain;
 let savers;
 let store;
 
@@ -75,16 +78,18 @@ beforeEach(async () => {
   store = new Store({ ...INITIAL, net: 'open' });
   const devices = { microphone: track('audio'), camera: track('video'), screen: track('screen') };
   savers = [];
+  answer = async () => ({ sdp: '' });
+  complain = assert.fail;
   const session = {
     offer: async (_, __, saver) => {
       savers.push(saver);
-      return { sdp: '' };
+      return answer();
     },
     mediaState: async () => undefined,
     nudge: () => undefined,
     stats: () => undefined,
   };
-  call = new Call({ store, session, devices, onSeats: () => undefined, onError: assert.fail });
+  call = new Call({ store, session, devices, onSeats: () => undefined, onError: (error) => complain(error) });
   be(['speak', 'share_screen']);
   await settled();
 });
@@ -93,11 +98,40 @@ afterEach(() => {
   call.sync();
 });
 
-/** In the call, with these permissions. */
-function be(permissions) {
-  const messages = [joined('me', { permissions }), room([participant('me', 'admitted', { permissions })])];
+/** In the call or held, with these permissions. */
+function be(permissions, state = 'admitted') {
+  const messages = [joined('me', { permissions }), room([participant('me', state, { permissions })])];
   store.set({ room: messages.reduce(reduce, EMPTY) });
   call.sync();
+}
+
+const refusal = (code) => Object.assign(new Error(), { code });
+
+/**
+ * Not in the call, and time stands still.
+ *
+ * @returns {(for_ms: number, packetsAtATime: number) => Promise<number>} offers made in that time
+ */
+function clock(t) {
+  store.set({ room: EMPTY });
+  call.sync();
+  let now_ms = performance.now();
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  const { mock: shown } = mock.method(performance, 'now', () => now_ms);
+  t.after(() => {
+    mock.timers.reset();
+    shown.restore();
+  });
+  return async (for_ms, packetsAtATime) => {
+    const before = savers.length;
+    for (let passed = 0; passed < for_ms; passed += 250) {
+      PeerConnection.received += packetsAtATime;
+      now_ms += 250;
+      mock.timers.tick(250);
+      await settled();
+    }
+    return savers.length - before;
+  };
 }
 
 test('microphone, camera and screen are sent by whoever may', () => {
@@ -189,6 +223,97 @@ test('a change of network offers an ICE restart on the same connection', async (
   await settled();
   assert.equal(call.pc, pc);
   assert.deepEqual(pc.offers.at(-1), { iceRestart: true });
+});
+
+test('on hold nothing is offered and the connection is kept, which goes on after it', async (t) => {
+  const pass = clock(t);
+  be(['speak']);
+  await settled();
+  const { pc } = call;
+  assert.equal(await pass(5000, 10), 0);
+  be([], 'held');
+  assert.equal(await pass(10_000, 0), 0);
+  call.networkChanged();
+  call.offerAgain();
+  await settled();
+  assert.equal(await pass(10_000, 0), 0);
+  const offers = pc.offers.length;
+  be(['speak']);
+  await settled();
+  assert.equal(await pass(5000, 10), 0);
+  assert.equal(call.pc, pc);
+  assert.deepEqual(pc.offers.slice(offers), [{ iceRestart: false }], 'what was wanted on hold');
+  assert.ok(await pass(2000, 0) >= 1, 'a silence after it is noticed again');
+});
+
+test('a path that broke on hold is looked for on return', async () => {
+  const { pc } = call;
+  be([], 'held');
+  await settled();
+  pc.connectionState = 'disconnected';
+  be([]);
+  await settled();
+  assert.equal(call.pc, pc);
+  assert.deepEqual(pc.offers.at(-1), { iceRestart: true });
+});
+
+test('an offer that came too late before hold costs no connection', async () => {
+  const { pc } = call;
+  answer = async () => Promise.reject(refusal('not_admitted'));
+  call.offerAgain();
+  await settled();
+  answer = async () => ({ sdp: '' });
+  be([], 'held');
+  await settled();
+  const offers = pc.offers.length;
+  be(['speak']);
+  await settled();
+  assert.equal(call.pc, pc);
+  assert.equal(pc.offers.length, offers + 1);
+});
+
+test('when nobody sends any more, a new path is looked for a few times and not for ever', async (t) => {
+  const pass = clock(t);
+  be(['speak']);
+  await settled();
+  await pass(5000, 10);
+  const soon = await pass(20_000, 0);
+  assert.ok(soon >= 1 && soon <= 3, `${soon} restarts`);
+  assert.equal(await pass(120_000, 0), 0);
+});
+
+test('a busy server is told of once, until the connection stands', async (t) => {
+  const pass = clock(t);
+  const told = [];
+  complain = ({ code }) => told.push(code);
+  answer = async () => Promise.reject(refusal('media_busy'));
+  be(['speak']);
+  await settled();
+  assert.ok(await pass(30_000, 0) >= 3, 'it goes on trying');
+  assert.deepEqual(told, ['media_busy']);
+  answer = async () => ({ sdp: '' });
+  await pass(10_000, 0);
+  call.pc.onconnectionstatechange();
+  answer = async () => Promise.reject(refusal('media_busy'));
+  call.offerAgain();
+  await settled();
+  assert.deepEqual(told, ['media_busy', 'media_busy']);
+});
+
+test('a network that changes again while a restart is answered is looked for again', async () => {
+  const { pc } = call;
+  let reply;
+  answer = () => new Promise((resolve) => (reply = resolve));
+  call.networkChanged();
+  await settled();
+  call.networkChanged();
+  answer = async () => ({ sdp: '' });
+  reply({ sdp: '' });
+  await settled();
+  assert.deepEqual(pc.offers.slice(-2), [{ iceRestart: true }, { iceRestart: true }]);
+  call.offerAgain();
+  await settled();
+  assert.deepEqual(pc.offers.at(-1), { iceRestart: false });
 });
 
 test('an ICE restart whose offer was lost is offered again', async () => {

@@ -36,9 +36,13 @@ test('too many messages cost a longer pause', () => {
 });
 
 test('media is tried again soon, then more slowly, then at a steady pace', () => {
-  assert.equal(mediaDelay_ms(0), 250);
-  assert.ok(mediaDelay_ms(3) > mediaDelay_ms(2));
-  assert.equal(mediaDelay_ms(30), 8000);
+  assert.equal(mediaDelay_ms(0, 0.5), 250);
+  assert.ok(mediaDelay_ms(3, 0.5) > mediaDelay_ms(2, 0.5));
+  assert.equal(mediaDelay_ms(30, 0.5), 5000);
+});
+
+test('a crowd whose media server died is spread', () => {
+  assert.ok(mediaDelay_ms(4, 0.999) > mediaDelay_ms(4, 0) * 1.4);
 });
 
 test('only what passes by itself is tried again', () => {

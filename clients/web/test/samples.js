@@ -2,10 +2,8 @@
 
 export function seat(audioPackets, framesDecoded, freeze_ms = 0) {
   return {
-    audioPackets,
     audioSamples: audioPackets * 960,
     concealedSamples: 0,
-    videoPackets: framesDecoded * 2,
     framesReceived: framesDecoded,
     framesDecoded,
     freezes: 0,

@@ -60,7 +60,10 @@ test('layers, pictures and faults are the last word of the server, and only of t
   const resumed = reduce(inCall, joined('me'));
   assert.deepEqual([resumed.pictures, resumed.faults], [['network'], []]);
   const held = reduce(inCall, participant('me', 'held'));
-  assert.deepEqual([held.layers, held.pictures, held.faults], [{ camera: null, screen: null }, [], []]);
+  assert.deepEqual([held.pictures, held.faults], [[], []]);
+  assert.equal(held.layers, inCall.layers, 'the connection is kept, and what was asked of it');
+  const left = reduce(inCall, participant('me', 'left'));
+  assert.deepEqual(left.layers, { camera: null, screen: null });
 });
 
 test('that the network carries no pictures is read out once', () => {

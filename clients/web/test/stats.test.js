@@ -50,7 +50,7 @@ test('of what is off, or not measured, nothing is said', () => {
 test('each seat is told by its number', () => {
   const { seats } = statsOf(null, sample({ seats: [seat(1, 2), seat(3, 4)] }), ON);
   assert.deepEqual(
-    seats.map(({ seat: number, audio_packets, frames_decoded }) => [number, audio_packets, frames_decoded]),
-    [[0, 1, 2], [1, 3, 4]],
+    seats.map(({ seat: number, audio_samples, frames_decoded }) => [number, audio_samples, frames_decoded]),
+    [[0, 960, 2], [1, 2880, 4]],
   );
 });

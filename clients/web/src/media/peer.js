@@ -189,18 +189,29 @@ export class Peer {
     while (this.#again && this.#pc.signalingState !== 'closed') {
       this.#again = false;
       const iceRestart = this.#restart;
-      await this.#pc.setLocalDescription(await this.#pc.createOffer({ iceRestart }));
-      const screen = this.#senders.screen;
-      const mid = screen?.direction === 'sendonly' ? screen.mid : null;
-      const sdp = markScreen(this.#pc.localDescription?.sdp ?? '', mid);
-      // An offer that is lost on the way is no restart: the wish stands until one is answered.
-      const answer = await this.#options.offer(sdp, this.#fresh);
-      if (this.#pc.signalingState !== 'have-local-offer') return;
-      await this.#pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
-      if (iceRestart) this.#restart = false;
-      this.#fresh = false;
-      for (const layers of Object.values(this.#layers)) layers.check();
+      // What is asked for from now on is another restart.
+      this.#restart = false;
+      try {
+        await this.#offer(iceRestart);
+      } catch (error) {
+        // An offer that is lost on the way is no restart: the wish stands until one is answered.
+        this.#restart ||= iceRestart;
+        throw error;
+      }
     }
+  }
+
+  /** @param {boolean} iceRestart */
+  async #offer(iceRestart) {
+    await this.#pc.setLocalDescription(await this.#pc.createOffer({ iceRestart }));
+    const screen = this.#senders.screen;
+    const mid = screen?.direction === 'sendonly' ? screen.mid : null;
+    const sdp = markScreen(this.#pc.localDescription?.sdp ?? '', mid);
+    const answer = await this.#options.offer(sdp, this.#fresh);
+    if (this.#pc.signalingState !== 'have-local-offer') return;
+    await this.#pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+    this.#fresh = false;
+    for (const layers of Object.values(this.#layers)) layers.check();
   }
 
   /**

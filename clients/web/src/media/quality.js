@@ -7,10 +7,8 @@
  * Counters of one seat since the call began.
  *
  * @typedef {object} SeatCounters
- * @property {number} audioPackets
  * @property {number} audioSamples
  * @property {number} concealedSamples made up where speech was missing
- * @property {number} videoPackets
  * @property {number} framesReceived
  * @property {number} framesDecoded
  * @property {number} freezes

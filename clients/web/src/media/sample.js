@@ -24,10 +24,8 @@ export async function takeSample(peer) {
     microphone_s: 0,
     cameraFrames: null,
     seats: peer.seats.map(() => ({
-      audioPackets: 0,
       audioSamples: 0,
       concealedSamples: 0,
-      videoPackets: 0,
       framesReceived: 0,
       framesDecoded: 0,
       freezes: 0,
@@ -83,12 +81,10 @@ function addReceived(row, sample, seat) {
   if (row.kind === 'audio') {
     sample.jitter_ms = Math.max(sample.jitter_ms, (row.jitter ?? 0) * 1000);
     if (seat === undefined) return;
-    seat.audioPackets += row.packetsReceived ?? 0;
     seat.audioSamples += row.totalSamplesReceived ?? 0;
     // A pause in talking is filled too; nothing was missed in it.
     seat.concealedSamples += Math.max(0, (row.concealedSamples ?? 0) - (row.silentConcealedSamples ?? 0));
   } else if (seat !== undefined) {
-    seat.videoPackets += row.packetsReceived ?? 0;
     seat.framesReceived += row.framesReceived ?? 0;
     seat.framesDecoded += row.framesDecoded ?? 0;
     seat.freezes += row.freezeCount ?? 0;

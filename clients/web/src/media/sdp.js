@@ -38,7 +38,7 @@ function midOf(section) {
  * then H.264 in the one form that all share (RFC 7742 §6.2: constrained baseline), then the main
  * profiles of VP9 and AV1, which cost a cheap phone too much to send but may well come from others.
  * With them goes `rtx` (RFC 4588), which repairs what was lost. All else is left out, so that an
- * offer of many seats stays within the server's 64 KiB.
+ * offer of many seats stays within the server's 112 KiB.
  *
  * @template {CodecLike} C
  * @param {readonly C[]} codecs what the browser can do

@@ -2,8 +2,6 @@
  * What the server is told each second of our devices and our connection (PROTOCOL.md, `stats`). Pure.
  */
 
-import { upLoss } from './quality.js';
-
 /** @typedef {import('./quality.js').Sample} Sample */
 /** @typedef {import('../protocol.js').DeviceState} DeviceState */
 
@@ -33,15 +31,12 @@ export function statsOf(before, now, { microphone, camera }) {
     camera_frames: camera === 'off' ? null : now.cameraFrames,
     received_packets: now.received,
     down_loss: received + lost > 0 ? share(lost / (received + lost)) : 0,
-    up_loss: upLoss(before, now),
     jitter_ms: now.jitter_ms,
     round_trip_ms: now.rtt_ms > 0 ? now.rtt_ms : null,
     seats: now.seats.map((seat, index) => ({
       seat: index,
-      audio_packets: seat.audioPackets,
       concealed_samples: seat.concealedSamples,
       audio_samples: seat.audioSamples,
-      video_packets: seat.videoPackets,
       frames_received: seat.framesReceived,
       frames_decoded: seat.framesDecoded,
       freezes: seat.freezes,
