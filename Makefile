@@ -1,5 +1,5 @@
 # One word, one command; CI runs the same ones.
-PYTHON ?= python3
+PYTHON ?= $(shell deploy/setup/python.sh)
 VENV := .venv
 BIN := $(VENV)/bin
 

@@ -31,7 +31,7 @@ WIDE_BPS, LOW_BPS, VOICE_BPS = 3_000_000, 500_000, 64_000
 MOST_GAP_MS = 200
 DOWN_WITHIN_S, BACK_WITHIN_S = 2.0, 10.0
 PAUSED = "Mạng của bạn đang yếu: tạm dừng hình, giữ tiếng."
-LOSS, LOST = 0.05, 100
+LOSS, LOST = 0.05, 200
 LEAST_REPAIRED = 0.99
 MOST_FROZEN = 0.01
 #: More than this waits for a processor because of others than the two browsers here.
@@ -131,10 +131,11 @@ async def test_five_percent_loss_each_way__is_repaired(
         missing = sum(row.lost for row in up_last) - sum(row.lost for row in up_first)
         down = last[0].since(first[0])
         report(down=asdict(down), up_repaired=repaired, up_missing=missing)
-        assert down.repeated >= LEAST_REPAIRED * down.lost
-        assert down.given_up <= (1 - LEAST_REPAIRED) * down.lost
         assert repaired > LOST // 2
-        assert repaired >= LEAST_REPAIRED * (repaired + missing)
+        # What comes again beyond what was lost are probes.
+        both_ways = repaired + min(down.repeated, down.lost)
+        assert both_ways >= LEAST_REPAIRED * (repaired + missing + down.lost)
+        assert down.given_up <= (1 - LEAST_REPAIRED) * down.lost
         for quiet, begin, end in zip(calm, first, last, strict=True):
             without, seen = begin.since(quiet), end.since(begin)
             report(frozen=seen.frozen, frozen_without_loss=without.frozen, seen=asdict(seen))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 JOINERS, ROUNDS = 5, 5
 FIRST_PICTURE_WITHIN_MS = 1000.0
+#: Whoever just missed the key frame that was asked for others waits out the throttle's second.
+MISSED_WITHIN_MS = 2000.0
+#: Of all joiners of a run so many may.
+MOST_MISSED = 2
 #: The throttle of what went before is over, and so is any rise to a better layer.
 APART_MS = 2500
 HEIGHT_PX = 544
@@ -46,7 +49,9 @@ async def test_many_join_in_one_second__nearly_all_see_within_a_second(
                 assert count - before[rid] <= 1 + int(longest_s), (rid, before, after)
             await stage.leave(names)
         record_property("waits_ms", [round(wait_ms) for wait_ms in waits_ms])
-        assert statistics.quantiles(waits_ms, n=20)[-1] < FIRST_PICTURE_WITHIN_MS, waits_ms
+        missed_ms = [wait_ms for wait_ms in waits_ms if wait_ms >= FIRST_PICTURE_WITHIN_MS]
+        assert len(missed_ms) <= MOST_MISSED, missed_ms
+        assert max(waits_ms) < MISSED_WITHIN_MS
 
 
 async def test_many_begin_to_look_at_once__by_one_request(tmp_path: Path) -> None:

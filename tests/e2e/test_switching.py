@@ -17,13 +17,9 @@ from tests.support.studio import CAMERAS, Decoder, Seat, Studio, studio
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SWITCHES = 1000
-#: It takes 75 s on two free cores.
+#: It takes 80 s on two free cores.
 WITHIN_S = 200.0
 LONGEST_FREEZE_MS = 500.0
-#: A browser that switches encodings off and on starts its encoder anew, and on two cores that also
-#: decode eighteen pictures all who watch that camera then wait a little longer, now and then.
-FROZEN_SHARE = 0.03
-LONGEST_OF_ALL_MS = 3000.0
 #: After it was hidden a picture waits for its key frame: a second of the throttle and the frame.
 LONGEST_WAKE_MS = 2000.0
 HEIGHTS_PX = (90, 136, 180, 272, 360, 544, 720)
@@ -169,8 +165,7 @@ async def test_a_thousand_switches__no_freeze_no_decoder_error_few_requests(
         tally = await _switch_at_random(stage, sources, seed=3)
         took_s = time.monotonic() - began_s
         record_property("figures", f"{tally.switches} switches in {took_s:.0f} s, {tally}")
-        assert len(tally.freezes) <= FROZEN_SHARE * tally.switches, tally.freezes
-        assert tally.longest_freeze_ms < LONGEST_OF_ALL_MS
+        assert tally.freezes == []
         assert tally.errors == []
         assert tally.switches >= SWITCHES
         assert tally.longest_wake_ms < LONGEST_WAKE_MS
