@@ -1,11 +1,13 @@
 """The web client's files, from one directory read at start: no path of a request reaches the disk.
 
-They are few and small, so they stay in memory with an entity tag each (RFC 9110 §8.8.3); a browser
-asks each time whether it has the newest (``no-cache``), so an update needs no second reload.
+They are few and small, so they stay in memory, also compressed, with an entity tag each (RFC 9110
+§8.8.3); a browser asks each time whether it has the newest (``no-cache``), so an update needs no
+second reload.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +35,32 @@ _LARGEST_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class _File:
-    body: bytes
     content_type: str
+    body: bytes
     etag: str
+    packed: bytes
+    packed_etag: str
+
+    def response(self, request: web.Request, status: int, vary: str, caching: str) -> web.Response:
+        """The representation that the browser takes; 304 when it has that already."""
+        headers = {"Cache-Control": caching, "Vary": vary}  # RFC 9110 §12.5.5
+        body, etag = self.body, self.etag
+        if "gzip" in request.headers.get("Accept-Encoding", "").lower():
+            body, etag = self.packed, self.packed_etag
+            headers["Content-Encoding"] = "gzip"
+        if status == 200:
+            headers["ETag"] = f'"{etag}"'
+            if {tag.value for tag in request.if_none_match or ()} & {etag, "*"}:
+                headers.pop("Content-Encoding", None)
+                return web.Response(status=304, headers=headers)
+        charset = "utf-8" if self.content_type.startswith(_TEXT) else None
+        return web.Response(
+            status=status,
+            body=body,
+            content_type=self.content_type,
+            charset=charset,
+            headers=headers,
+        )
 
 
 class StaticFiles:
@@ -57,20 +82,7 @@ class StaticFiles:
         file = self._files.get("/index.html" if path == "/" else path)
         if file is None:
             return self._explain(request)
-        headers = {
-            "ETag": f'"{file.etag}"',
-            "Cache-Control": "no-cache",
-            "Vary": "Accept-Encoding",  # RFC 9110 §12.5.5
-        }
-        known = {tag.value for tag in request.if_none_match or ()}
-        if known & {file.etag, "*"}:
-            return web.Response(status=304, headers=headers)
-        charset = "utf-8" if file.content_type.startswith(_TEXT) else None
-        response = web.Response(
-            body=file.body, content_type=file.content_type, charset=charset, headers=headers
-        )
-        response.enable_compression()
-        return response
+        return file.response(request, 200, "Accept-Encoding", "no-cache")
 
     def _explain(self, request: web.Request) -> web.Response:
         """A person who mistyped gets the page that tells the way in; a program gets a problem."""
@@ -78,17 +90,14 @@ class StaticFiles:
         wants_page = "text/html" in request.headers.get("Accept", "")
         if page is None or not wants_page or request.path.startswith("/v1/"):
             raise web.HTTPNotFound
-        response = web.Response(
-            status=404,
-            body=page.body,
-            content_type=page.content_type,
-            charset="utf-8",
-            headers={"Cache-Control": "no-store", "Vary": "Accept, Accept-Encoding"},
-        )
-        response.enable_compression()
-        return response
+        return page.response(request, 404, "Accept, Accept-Encoding", "no-store")
 
 
 def _read(path: Path, content_type: str) -> _File:
     body = path.read_bytes()
-    return _File(body, content_type, hashlib.sha256(body).hexdigest()[:32])
+    packed = gzip.compress(body, mtime=0)
+    return _File(content_type, body, _tag(body), packed, _tag(packed))
+
+
+def _tag(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:32]

@@ -54,6 +54,12 @@ class Gathering:
         """Make the consultation, with further people after the three."""
         self._created = await self.stack.create(policy, also=also)
 
+    async def visitor(self, look: Look, place: Place = HERE) -> Person:
+        """Somebody with a browser of their own, who has opened nothing yet."""
+        person = await Person.arrive(self._driver, look, self._devices, place)
+        self._owned.push_async_callback(person.close)
+        return person
+
     async def arrive(
         self,
         look: Look,
@@ -64,8 +70,7 @@ class Gathering:
         place: Place = HERE,
     ) -> Person:
         """Invitation `number` opened in a browser of its own, consent answered; in the lobby."""
-        person = await Person.arrive(self._driver, look, self._devices, place)
-        self._owned.push_async_callback(person.close)
+        person = await self.visitor(look, place)
         link = self.created.invitations[number].link
         await person.open_link(base + link[link.index("/#") :] if base else link)
         if agree is not None:

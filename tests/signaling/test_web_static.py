@@ -66,6 +66,12 @@ async def test_caches_keep_compressed_and_plain_apart(client: Client) -> None:
     async with client.get("/style.css", headers={"Accept-Encoding": "gzip"}) as response:
         assert response.headers["Content-Encoding"] == "gzip"
         assert response.headers["Vary"] == "Accept-Encoding"
+        packed_tag, text = response.headers["ETag"], await response.text()
+    async with client.get("/style.css", headers={"Accept-Encoding": "identity"}) as response:
+        assert "Content-Encoding" not in response.headers
+        assert response.headers["Vary"] == "Accept-Encoding"
+        assert response.headers["ETag"] != packed_tag
+        assert await response.text() == text
 
 
 async def test_mistyped_page_shows_the_way_in(client: Client) -> None:
