@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+_IPV6 = Path("/proc/sys/net/ipv6/conf")
 _TOOLS = ("ip", "iptables", "tc", "sysctl")
 
 
@@ -61,6 +62,10 @@ class Networks:
         self._add_namespace(self._router)
         _run("ip", "link", "add", self._uplink, "type", "veth",
              "peer", "name", "wide", "netns", self._router)  # fmt: skip
+        if _IPV6.exists():
+            # Its IPv6 address would come a second later, and each browser on this machine break off
+            # what it is loading: the network has changed.
+            (_IPV6 / self._uplink / "disable_ipv6").write_text("1")
         _run("ip", "addr", "add", f"{self.server_address}/24", "dev", self._uplink)
         _run("ip", "link", "set", self._uplink, "up")
         self.at_router("ip", "addr", "add", f"{self._net}.0.2/24", "dev", "wide")
@@ -96,6 +101,9 @@ class Networks:
     def _add_namespace(self, name: str) -> None:
         _run("ip", "netns", "add", name)
         self._namespaces.append(name)
+        if _IPV6.exists():
+            _run("ip", "netns", "exec", name, "sysctl", "-q", "-w",
+                 "net.ipv6.conf.default.disable_ipv6=1")  # fmt: skip
 
 
 class Site:
