@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -31,6 +32,12 @@ def records(count: int, first: int = 1, *, end: bool = False) -> list[Record]:
     if end:
         made.append(Record(first + count, 0, RecordKind.END, 0, b""))
     return made
+
+
+def too_soon(stopped_s: float) -> str | None:
+    """Until all time is over that a reader has after a stop at which nothing is missing."""
+    passed_s = time.monotonic() - stopped_s
+    return None if passed_s > 2 * source._OVERRUN_S else f"{passed_s:.2f} s since the stop"
 
 
 class Reading:
@@ -227,14 +234,17 @@ async def test_stopped_while_much_waits__all_of_it_is_fetched(
         tap = server.tap("rec-1")
         tap.offer(records(100))
         async with reading(server, tmp_path / "j") as one:
-            real = one.journal.append
+            real, disk_goes_on = one.journal.append, threading.Event()
 
-            def slow(batch: Sequence[Record]) -> list[Record]:
-                time.sleep(0.5)
+            def stuck(batch: Sequence[Record]) -> list[Record]:
+                assert disk_goes_on.wait(10)
                 return real(batch)
 
-            monkeypatch.setattr(one.journal, "append", slow)
+            monkeypatch.setattr(one.journal, "append", stuck)
             one.reader.stop(time.time_ns())
+            stopped_s = time.monotonic()
+            await eventually(lambda: too_soon(stopped_s))
+            disk_goes_on.set()
             assert await one.task is Outcome.GAVE_UP
             assert len(one.on_disk()) == 100
 
