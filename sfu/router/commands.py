@@ -167,7 +167,6 @@ class CommandDesk:
         for leg in connection.subscriber.update(offer):
             state.retire_leg(leg)
             connection.subscriber.remove(leg)
-            connection.heard_losses.pop(leg.ssrc, None)
         connection.downlink.numbered = connection.subscriber.numbered()
         connection.publisher.permit(home.peer.send)
 

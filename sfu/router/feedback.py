@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sfu.forwarder.contract import Forwarder
-from sfu.router.peer import Connection, HeardLoss
+from sfu.router.peer import Connection
 from sfu.router.reports import clock_origin, round_trip_ms, take_sender_report
 from sfu.router.stream import Stream
+from sfu.router.subscriber import HeardLoss
 from sfu.rtp.rtcp import (
     FullIntraRequest,
     Goodbye,
@@ -119,8 +120,7 @@ def _report_blocks(connection: Connection, blocks: tuple[ReportBlock, ...], now_
             continue
         leg.fraction_lost = block.fraction_lost / 256
         if leg.kind == "audio" and leg.stream is not None:
-            heard = HeardLoss(leg.stream.handle, leg.fraction_lost, now_ns)
-            connection.heard_losses[leg.ssrc] = heard
+            leg.heard_loss = HeardLoss(leg.stream.handle, leg.fraction_lost, now_ns)
         worst = max(worst or 0.0, leg.fraction_lost)
         trip = round_trip_ms(block, now_ns)
         if trip is not None:

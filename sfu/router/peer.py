@@ -5,10 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from sfu.control.messages import SendKind
-from sfu.forwarder.contract import StreamHandle
 from sfu.ids import PeerId, SourceId
 from sfu.router.allowance import Allowance
 from sfu.router.downlink import Downlink
@@ -40,14 +38,6 @@ class Endpoint:
     tcp_addresses: tuple[tuple[str, int], ...]
 
 
-class HeardLoss(NamedTuple):
-    """What a listener told last of a voice: whose it was, the share that it lost, and when."""
-
-    stream: StreamHandle
-    share: float
-    told_ns: int
-
-
 @dataclass(slots=True, eq=False)
 class Connection:
     """Everything of a peer that ends with its transport."""
@@ -74,8 +64,6 @@ class Connection:
     pictures_told: int = 0
     #: The loudest level heard since the last `Flows`, in -dBov.
     loudest: int | None = None
-    #: By the SSRC of the leg.
-    heard_losses: dict[int, HeardLoss] = field(default_factory=dict)
 
     def answer(self, endpoint: Endpoint, *, saver: bool) -> str:
         """The SDP answer to `offer`."""

@@ -142,7 +142,7 @@ def listening_losses(connections: Iterable[Connection], now_ns: int) -> dict[Str
         for leg in connection.subscriber.legs():
             if leg.kind == "video" or leg.stream is None:
                 continue
-            handle, heard = leg.stream.handle, connection.heard_losses.get(leg.ssrc)
+            handle, heard = leg.stream.handle, leg.heard_loss
             loss = of_all
             if heard is not None and heard.stream == handle and now_ns - heard.told_ns < _HEARD_NS:
                 loss = max(of_all, heard.share)

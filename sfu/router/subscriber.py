@@ -5,9 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sfu.control.messages import PictureState, SeatView
-from sfu.forwarder.contract import Codec, Forwarder, Kind, LegHandle, LegSpec, TransportHandle
+from sfu.forwarder.contract import (
+    Codec,
+    Forwarder,
+    Kind,
+    LegHandle,
+    LegSpec,
+    StreamHandle,
+    TransportHandle,
+)
 from sfu.ids import SourceId
 from sfu.router.stream import Stream
 from sfu.transport.answer import SeatSsrcs
@@ -24,6 +33,14 @@ from sfu.transport.description import (
 ALL_LAYERS = (7, 7)
 #: A seat of which the client has not said how it draws it is taken to be drawn whole.
 UNKNOWN_HEIGHT_PX = 1080
+
+
+class HeardLoss(NamedTuple):
+    """What a listener told last of a voice: whose it was, the share that it lost, and when."""
+
+    stream: StreamHandle
+    share: float
+    told_ns: int
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +63,7 @@ class Leg:
     hurries: bool = False
     limits: tuple[int, int] = ALL_LAYERS
     fraction_lost: float = 0.0
+    heard_loss: HeardLoss | None = None
 
     @property
     def kind(self) -> Kind:
