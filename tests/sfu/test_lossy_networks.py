@@ -43,16 +43,27 @@ async def call(sfu: Sfu, peer: str, *, via: int | None = None) -> Caller:
     return caller
 
 
+async def repair_missing(sfu: Sfu) -> str | None:
+    """What An's picture still lacks: 5 % of its packets were lost, and each must come again.
+
+    The newest loss is under way at any moment, one that was given up stays lost.
+    """
+    (picture,) = [
+        row
+        for row in (await sfu.statistics(ROOM)).streams
+        if row.peer == "an" and row.kind == "video"
+    ]
+    asked_for_all = picture.nack_sent > 0 and picture.repaired > 0.02 * picture.packets
+    settled = picture.packets >= 150 and picture.lost == 0
+    return None if asked_for_all and settled else str(picture)
+
+
 async def test_loss_delay_and_disorder__leave_voice_and_picture(sfu: Sfu) -> None:
     with link_to(sfu, MOBILE, MOBILE) as link:
         an, binh = await call(sfu, "an", via=link.port), await call(sfu, "binh")
         await an.hears_and_sees(more=30)
         await binh.hears_and_sees(more=30)
-        rows = [row for row in (await sfu.statistics(ROOM)).streams if row.peer == "an"]
-        assert sum(row.nack_sent for row in rows) > 0
-        (picture,) = [row for row in rows if row.kind == "video"]
-        assert picture.repaired > 0.02 * picture.packets, "of the 5 % that were lost"
-        assert 0 <= picture.lost < 0.01 * picture.packets, "repaired, but for the newest"
+        await eventually(lambda: repair_missing(sfu), within_s=20)
         for caller in (an, binh):
             await caller.hang_up()
 
