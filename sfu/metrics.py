@@ -205,8 +205,8 @@ class _Collector:
         yield dropped
         yield _gauge("tcp_connections", "ICE-TCP connections", wire.tcp_connections)
         yield _counter("tcp_refused", "ICE-TCP connections over the limits", wire.tcp_refused)
-        yield _counter("datagrams_received", "UDP datagrams received", wire.received_packets)
-        yield _counter("datagrams_sent", "UDP datagrams sent", wire.sent_packets)
+        yield _counter("datagrams_received", "Over UDP and TCP, in", wire.received_packets)
+        yield _counter("datagrams_sent", "Over UDP and TCP, out", wire.sent_packets)
         yield _counter("checks_answered", "ICE checks answered", checks.answered)
 
     def _feedback(self) -> Iterable[Metric]:

@@ -25,7 +25,7 @@ from signaling.children import (
     Child,
     ChildError,
     Program,
-    check_udp_port_free,
+    check_media_port_free,
     recorder_program,
     sfu_program,
 )
@@ -168,7 +168,7 @@ class Server:
         config = self._config
         port = config.sfu_udp_port + number if config.sfu_udp_port else 0
         if port:
-            check_udp_port_free(port, os.environ.get("SFU_UDP_HOST", "0.0.0.0"))  # noqa: S104
+            check_media_port_free(port, os.environ.get("SFU_UDP_HOST", "0.0.0.0"))  # noqa: S104
         return sfu_program(secret=config.control_secret, udp_port=port, log_level=config.log_level)
 
     async def _start_child(self, program: Program, stops_within_s: float) -> str:

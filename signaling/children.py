@@ -81,17 +81,21 @@ def recorder_program(*, secret: str, directories: Mapping[str, str]) -> Program:
     )
 
 
-def check_udp_port_free(port: int, host: str) -> None:
-    """Raise `ChildError` when an SFU could not receive on `port`."""
+def check_media_port_free(port: int, host: str) -> None:
+    """Raise `ChildError` when an SFU could not receive on `port`, over UDP or over TCP."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            reason = "is in use already" if error.errno == errno.EADDRINUSE else "cannot be opened"
-            raise ChildError(
-                f"UDP port {port} {reason}: set SIGNALING_SFU_UDP_PORT to another port."
-            ) from error
+    for name, kind in (("UDP", socket.SOCK_DGRAM), ("TCP", socket.SOCK_STREAM)):
+        with socket.socket(family, kind) as probe:
+            if kind is socket.SOCK_STREAM:  # as the SFU: connections that just ended are no matter
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                taken = error.errno == errno.EADDRINUSE
+                reason = "is in use already" if taken else "cannot be opened"
+                raise ChildError(
+                    f"{name} port {port} {reason}: set SIGNALING_SFU_UDP_PORT to another port."
+                ) from error
 
 
 class Child:

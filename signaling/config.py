@@ -235,7 +235,7 @@ class Config:
     )
     sfu_udp_port: int = _setting(
         "SIGNALING_SFU_UDP_PORT",
-        "UDP port of the first SFU child, the next for each further one; 0 takes any.",
+        "Media port, UDP and TCP, of the first SFU child, the next for each further; 0 takes any.",
         _port,
         40_000,
     )

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 
+from sfu.forwarder.address import is_tcp
 from sfu.forwarder.contract import Address
 
 #: linux/udp.h: UDP generic segmentation offload; Python's socket module has no name for it.
@@ -40,13 +41,14 @@ class Batch:
         self.dropped_packets = 0
 
     def divert(self, address: Address, take: Callable[[Sequence[bytes]], None] | None) -> None:
-        """Give packets for `address` to `take`, in order, instead of sending them; None ends it.
+        """Give packets for a TCP `address` to `take`, in order; with None they are dropped again.
 
         `take` gets what one burst or one `send` has, and may not raise. What it is given counts
-        as sent. The address must be none that the socket hears from.
+        as sent.
         """
         if take is None:
             self._diverted.pop(address, None)
+            self.dropped_packets += len(self._queues.pop(address, ()))
         else:
             self._diverted[address] = take
 
@@ -60,12 +62,14 @@ class Batch:
 
     def send(self, data: bytes, address: Address) -> None:
         """Send now."""
-        if self._diverted:
+        if is_tcp(address):
             take = self._diverted.get(address)
-            if take is not None:
+            if take is None:  # for the socket it would be a host name, to be looked up
+                self.dropped_packets += 1
+            else:
                 self.sent_packets += 1
                 take((data,))
-                return
+            return
         try:
             self._sendto(data, address)
         except OSError:

@@ -184,6 +184,14 @@ class Forwarder(Protocol):
         kept.
         """
 
+    def hears(self, address: Address) -> bool:
+        """Whether a transport has, or receives from, this address."""
+
+    def lose(self, address: Address) -> TransportHandle | None:
+        """Nobody is at this address any more. The transport that had it, if any, is returned: it
+        is sent nothing until it has another, and is received from where else it was heard.
+        """
+
     def holder(self, address: Address) -> TransportHandle | None:
         """The transport that has this address now."""
 

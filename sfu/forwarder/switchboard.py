@@ -92,6 +92,20 @@ class Switchboard:
         if len(row.elsewhere) > MAX_ELSEWHERE:
             self._unhear(row.elsewhere[0])
 
+    def hears(self, address: Address) -> bool:
+        """Whether a transport has, or receives from, this address."""
+        return address in self._addresses or address in self._elsewhere
+
+    def lose(self, address: Address) -> TransportHandle | None:
+        """Nobody is there any more; the transport that media went to there, now without address."""
+        self._unhear(address)
+        row = self._addresses.pop(address, None)
+        if row is None:
+            return None
+        row.address = None
+        _settle(row.legs)
+        return row.handle
+
     def _unhear(self, address: Address) -> None:
         row = self._elsewhere.pop(address, None)
         if row is not None:

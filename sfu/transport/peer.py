@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from sfu.control.messages import TransportState
+from sfu.forwarder.address import is_tcp, reflexive
 from sfu.forwarder.contract import Address, Cipher, Forwarder, TransportHandle
 from sfu.transport import lifecycle
-from sfu.transport.address import is_tcp, reflexive
 from sfu.transport.aiortc_adapter import Certificate, DtlsSrtp
 from sfu.transport.stun import BindingRequest, authenticate, binding_response
 
@@ -175,13 +175,9 @@ class PeerTransport:
         if self._flooded_s >= _FLOOD_SECONDS:
             self._happens("flooded")
 
-    def lose(self, address: Address) -> None:
-        """The TCP connection is gone; another address that is checked takes its place."""
-        if self._address != address:
-            return
+    def lose_address(self) -> None:
+        """The TCP connection in use is gone; the next address that is checked takes its place."""
         self._address = None
-        if self._forwarder.holder(address) == self.handle:
-            self._forwarder.set_address(self.handle, None)
 
     def detach(self) -> None:
         """Leave the forwarder's table: from now on no media goes in or out. `close` follows."""

@@ -92,9 +92,9 @@ class TransportTable:
 
     def lose(self, address: Address) -> None:
         """A TCP connection is gone: who was there is nowhere until the next check."""
-        handle = self._forwarder.holder(address)
+        handle = self._forwarder.lose(address)
         if handle is not None and handle in self._by_handle:
-            self._by_handle[handle].lose(address)
+            self._by_handle[handle].lose_address()
 
     def _forget(self, transport: PeerTransport) -> None:
         for ufrag in transport.ufrags:

@@ -1,7 +1,7 @@
 """ICE over TCP, passive (RFC 6544): for networks that let no UDP through.
 
 A peer connects to the port number that UDP has, and sends the same packets, framed (RFC 4571). Each
-connection is an address of its own to the forwarder (`sfu.transport.address`). What goes to it
+connection is an address of its own to the forwarder (`sfu.forwarder.address`). What goes to it
 leaves the `Batch` by `divert`.
 """
 
@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 
 from sfu import clock
 from sfu.errors import ConfigError
+from sfu.forwarder.address import tcp_address
 from sfu.forwarder.contract import Address, Forwarder
-from sfu.transport.address import tcp_address
 from sfu.transport.framing import FrameError, frame, take_frames
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,16 @@ MAX_CONNECTIONS = 4096
 UNCHECKED_NS = 10_000_000_000
 #: Packets before the first valid check: a browser sends checks alone until one was answered.
 UNCHECKED_PACKETS = 50
+#: More in a second is a flood; a network that lets go what it held back sends half of it.
+MAX_PACKETS_PER_S = 10_000
 #: Browsers check each connection that they keep at least every 25 s.
 UNHEARD_NS = 60_000_000_000
 #: A quarter of a second of a picture; what waits longer is of no use to anybody.
 MAX_WAITING_BYTES = 64 * 1024
 #: Linux grants twice that, and counts its own records.
 _KERNEL_BUFFER_BYTES = 128 * 1024
+#: Of those, how many may be unsent: the rest is under way. More would wait before the voice.
+_KERNEL_UNSENT_BYTES = 16 * 1024
 #: Before a packet (RFC 4571 §2).
 _LENGTH_BYTES = 2
 #: Of a packet: larger ones are pictures.
@@ -49,6 +53,7 @@ _MAX_ACCEPTS = 16
 #: Data that the peer did not take for so long: it is gone (RFC 5482).
 _UNACKNOWLEDGED_MS = 15_000
 _FAULT_LOG_INTERVAL_S = 1.0
+_NS_PER_S = 1_000_000_000
 #: RFC 7983 §7: the first byte of STUN is 0 to 3.
 _LARGEST_STUN_BYTE = 3
 
@@ -134,9 +139,11 @@ class TcpPort:
             connection.close()
 
     def watch(self, now_ns: int) -> None:
-        """Close connections that show no valid check; accept again after a shortage."""
-        for connection in tuple(self._connections.values()):
-            if connection.is_stale(now_ns):
+        """Close connections that show no valid check or are nobody's; accept after a shortage."""
+        hears = self._forwarder.hears
+        for address, connection in tuple(self._connections.items()):
+            # A peer has few paths; older ones, and those of a peer that is gone, are heard no more.
+            if connection.is_stale(now_ns) or (connection.is_checked and not hears(address)):
                 connection.close()
         if not self._listens:
             self.start()
@@ -151,7 +158,10 @@ class TcpPort:
             except Exception:
                 self._fault()
         self.received_packets += len(packets)
-        self._forwarder.flush()
+        try:
+            self._forwarder.flush()
+        except Exception:
+            self._fault()
 
     def closed(self, connection: _Connection) -> None:
         """A connection has closed itself."""
@@ -188,6 +198,7 @@ class TcpPort:
             return
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _KERNEL_UNSENT_BYTES)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
         self.accepted += 1
         self._hosts[network] += 1
@@ -212,7 +223,7 @@ class TcpPort:
         now_s = time.monotonic()
         if now_s - self._fault_logged_s >= _FAULT_LOG_INTERVAL_S:
             self._fault_logged_s = now_s
-            log.exception("a packet from TCP was not handled")
+            log.exception("a packet from TCP was not handled, or what came of it not sent")
 
 
 class _Connection:
@@ -228,6 +239,8 @@ class _Connection:
         self._began_ns = clock.now_ns()
         self._checked_ns: int | None = None
         self._unchecked_packets = 0
+        self._second_began_ns = self._began_ns
+        self._second_packets = 0
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(tcp, self._read)
@@ -327,11 +340,22 @@ class _Connection:
         except FrameError:
             self.close()
             return
-        if packets and self._checked_ns is None:
-            self._unchecked_packets += len(packets)
-            stranger = packets[0][0] > _LARGEST_STUN_BYTE
-            if stranger or self._unchecked_packets > UNCHECKED_PACKETS:
-                self.close()
-                return
-        if packets:
-            self._port.receive(packets, self.address)
+        if not packets:
+            return
+        if self._is_stranger(packets) or self._floods(len(packets)):
+            self.close()
+            return
+        self._port.receive(packets, self.address)
+
+    def _is_stranger(self, packets: Sequence[bytes]) -> bool:
+        if self._checked_ns is not None:
+            return False
+        self._unchecked_packets += len(packets)
+        return packets[0][0] > _LARGEST_STUN_BYTE or self._unchecked_packets > UNCHECKED_PACKETS
+
+    def _floods(self, packets: int) -> bool:
+        now_ns = clock.now_ns()
+        if now_ns - self._second_began_ns >= _NS_PER_S:
+            self._second_began_ns, self._second_packets = now_ns, 0
+        self._second_packets += packets
+        return self._second_packets > MAX_PACKETS_PER_S

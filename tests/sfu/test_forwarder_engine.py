@@ -290,6 +290,34 @@ def test_hear__the_address_that_was_left_is_heard_until_there_is_none() -> None:
     assert receiver.datagrams() == []
 
 
+def test_lose__sends_nothing_there_and_still_hears_the_others() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    stream = sender.adds("video", 1)
+    receiver.sees(stream)
+    other = ("192.0.2.77", 7)
+    stage.engine.hear(sender.transport, other)
+    assert stage.engine.lose(sender.address) == sender.transport
+    assert stage.engine.lose(sender.address) is None
+    assert not stage.engine.hears(sender.address)
+    assert stage.engine.hears(other)
+    stage.receive(sender.keys.protect(bytes(video(1, key=True))), other)
+    assert len(receiver.datagrams()) == 1
+    assert stage.engine.lose(receiver.address) == receiver.transport
+    stage.receive(sender.keys.protect(bytes(video(2))), other)
+    assert receiver.datagrams() == []
+
+
+def test_lose__of_an_address_that_is_only_heard__forgets_it() -> None:
+    stage = Stage()
+    party = stage.party()
+    other = ("192.0.2.77", 7)
+    stage.engine.hear(party.transport, other)
+    assert stage.engine.lose(other) is None
+    assert not stage.engine.hears(other)
+    assert stage.engine.holder(party.address) == party.transport
+
+
 def test_hear__keeps_the_newest_few_and_yields_to_another_transport() -> None:
     stage = Stage()
     one, another = stage.party(), stage.party()

@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.transport.framing import MAX_FRAME_BYTES, FrameError, frame, take_frames
+from sfu.transport.framing import (
+    MAX_FRAME_BYTES,
+    MIN_FRAME_BYTES,
+    FrameError,
+    frame,
+    take_frames,
+)
 
-PACKETS = st.lists(st.binary(min_size=1, max_size=MAX_FRAME_BYTES), max_size=8)
+PACKETS = st.lists(st.binary(min_size=MIN_FRAME_BYTES, max_size=MAX_FRAME_BYTES), max_size=8)
 
 
 @given(PACKETS, st.integers(min_value=1, max_value=5_000))
@@ -36,8 +42,14 @@ def test_any_bytes__leave_less_than_one_packet_or_are_refused(data: bytes) -> No
 
 
 def test_empty_packets__are_left_out() -> None:
-    stream = bytearray(b"\0\0\0\1a\0\0")
-    assert take_frames(stream) == [b"a"]
+    packet = bytes(range(MIN_FRAME_BYTES))
+    assert take_frames(bytearray(frame([b"", packet, b""]))) == [packet]
+
+
+@pytest.mark.parametrize("size", [1, MIN_FRAME_BYTES - 1])
+def test_packet_smaller_than_any_that_we_take__is_refused(size: int) -> None:
+    with pytest.raises(FrameError):
+        take_frames(bytearray(frame([bytes(size)])))
 
 
 def test_packet_over_the_limit__is_refused_before_it_is_here() -> None:

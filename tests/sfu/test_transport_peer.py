@@ -331,7 +331,7 @@ async def test_removed_peer__hears_goodbye_and_is_nobody(stage: Stage) -> None:
 async def test_goodbye__of_a_transport_that_failed_or_that_the_peer_closed__goes_nowhere(
     stage: Stage,
 ) -> None:
-    """Its address may be somebody else's by now, or that of a TCP connection that ended."""
+    """Its address may be somebody else's by now."""
     silent = await stage.peer("an", "mic").connected()
     watch(stage)
     stage.now_ns += SILENCE_NS

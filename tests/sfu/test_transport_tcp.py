@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
 import struct
+import sys
 from collections import deque
 from collections.abc import AsyncIterator
 
@@ -13,10 +15,12 @@ import pytest
 from aioice import stun
 
 from sfu import clock
+from sfu.control.messages import CloseRoom
 from sfu.errors import ConfigError
+from sfu.forwarder.address import tcp_address
 from sfu.forwarder.contract import Address
+from sfu.forwarder.switchboard import MAX_ELSEWHERE
 from sfu.transport import tcp
-from sfu.transport.address import tcp_address
 from sfu.transport.framing import MAX_FRAME_BYTES, frame, take_frames
 from sfu.transport.tcp import (
     MAX_WAITING_BYTES,
@@ -27,8 +31,11 @@ from sfu.transport.tcp import (
     network_of,
     open_listener,
 )
-from tests.sfu.routing import SECOND, Stage, StagePeer
+from tests.sfu.routing import ROOM, SECOND, Stage, StagePeer
 from tests.support.eventually import eventually
+
+#: linux/sockios.h: bytes of a TCP socket that were not sent yet.
+SIOCOUTQNSD = 0x894B
 
 
 class Desk:
@@ -203,6 +210,48 @@ async def test_nomination_over_tcp__while_udp_is_only_checked__is_followed(
     assert is_at(desk, peer, client.key)
 
 
+async def test_connections_of_one_peer__are_few_and_end_with_it(desk: Desk) -> None:
+    peer = desk.stage.peer("an", "mic")
+    clients = [await desk.connect() for _ in range(MAX_ELSEWHERE + 3)]
+    for client in clients:
+        client.send(check_of(peer))
+        await client.receive()
+    desk.port.watch(clock.now_ns())
+    kept = {client.key for client in clients[2:]}
+    assert set(desk.taking) == kept, "the newest, one of them nominated"
+    desk.stage.do(CloseRoom(room=ROOM))
+    desk.port.watch(clock.now_ns())
+    assert len(desk.port) == 0
+    for client in clients:
+        await client.is_closed()
+        await client.close()
+
+
+async def test_connection_that_floods__is_hung_up_on(
+    desk: Desk, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "MAX_PACKETS_PER_S", 100)
+    client.send(check_of(desk.stage.peer("an", "mic")))
+    await client.receive()
+    client.writer.write(frame([b"\x80" + bytes(11)]) * 101)
+    await client.is_closed()
+
+
+async def test_connection_that_ends__leaves_the_path_over_udp_that_is_in_reserve(
+    desk: Desk, client: Client
+) -> None:
+    peer = desk.stage.peer("an", "mic")
+    desk.stage.now_ns = clock.now_ns()
+    peer.check(nominate=False)
+    client.send(check_of(peer))
+    await client.receive()
+    assert is_at(desk, peer, client.key)
+    await client.close()
+    await eventually(lambda: "still open" if len(desk.port) else None)
+    assert desk.stage.engine.hears(peer.address)
+    assert not desk.stage.engine.hears(client.key)
+
+
 async def test_connection_without_a_valid_check__is_closed(desk: Desk, client: Client) -> None:
     peer = desk.stage.peer("an", "mic")
     checked = await desk.connect()
@@ -234,6 +283,7 @@ async def test_connection_with_many_checks_of_nobody__is_hung_up_on(
     "data",
     [
         struct.pack("!H", MAX_FRAME_BYTES + 1),
+        frame([b"\0"]),
         frame([b"GET / HTTP/1.1\r\n\r\n"]),
         frame([b"\x80" + bytes(40)]),
         b"GET / HTTP/1.1\r\nHost: here\r\n\r\n",
@@ -342,6 +392,31 @@ async def test_burst_into_an_empty_queue__leaves_room_for_voice_and_comes_out_wh
         *pictures[: 10_000 - dropped],
         *voices,
     ]
+
+
+async def test_peer_that_does_not_read__leaves_little_in_the_kernel(
+    desk: Desk, client: Client
+) -> None:
+    """What waits there goes before the voice, and no rule of ours reaches it."""
+    client.send(check_of(desk.stage.peer("an", "mic")))
+    await client.receive()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # of asyncio's own
+    (take,) = desk.taking.values()
+    while not desk.port.dropped_packets:
+        take([b"\x80" + bytes(1_199)] * 10)
+    (connection,) = desk.port._connections.values()
+    unsent = fcntl.ioctl(connection._tcp, SIOCOUTQNSD, bytes(4))
+    # The kernel fills the segment that it has begun, of 64 KiB on the loopback interface.
+    assert int.from_bytes(unsent, sys.byteorder) <= (16 + 64) * 1024
+
+
+async def test_fault_of_ours_on_the_way_out__is_counted(
+    desk: Desk, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(desk.stage.engine, "flush", lambda: 1 / 0)
+    client.send(check_of(desk.stage.peer("an", "mic")))
+    await eventually(lambda: None if desk.port.faults else "not counted")
+    assert "not sent" in caplog.text
 
 
 async def test_peer_that_is_gone__is_found_out_when_it_is_sent_to(desk: Desk) -> None:

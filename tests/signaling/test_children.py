@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from socket import SOCK_DGRAM, SOCK_STREAM, SocketKind
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from signaling.children import (
     Child,
     ChildError,
     Program,
-    check_udp_port_free,
+    check_media_port_free,
     recorder_program,
     sfu_program,
 )
@@ -160,10 +161,13 @@ async def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     assert await parent.stdout.read() == b""
 
 
-def test_taken_udp_port_names_the_setting() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+@pytest.mark.parametrize(("name", "kind"), [("UDP", SOCK_DGRAM), ("TCP", SOCK_STREAM)])
+def test_taken_media_port_names_the_setting(name: str, kind: SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as taken:
         taken.bind(("127.0.0.1", 0))
+        if kind is SOCK_STREAM:
+            taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ChildError, match=rf"^UDP port {port} .*SIGNALING_SFU_UDP_PORT.*\.$"):
-            check_udp_port_free(port, "127.0.0.1")
-    check_udp_port_free(port, "127.0.0.1")
+        with pytest.raises(ChildError, match=rf"^{name} port {port} .*SIGNALING_SFU_UDP_PORT.*\.$"):
+            check_media_port_free(port, "127.0.0.1")
+    check_media_port_free(port, "127.0.0.1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfu.transport.address import is_tcp, reflexive, tcp_address
+from sfu.forwarder.address import is_tcp, reflexive, tcp_address
 
 
 def test_tcp_address__is_none_of_udp_and_has_the_real_one_for_the_peer() -> None:
