@@ -163,7 +163,11 @@ class Punts(Protocol):
         """A decrypted RTP packet whose SSRC is no stream's. True: a stream was added, go on."""
 
     def on_key_frame(self, stream: StreamHandle) -> None:
-        """A key frame began on a stream for which a leg's `select` was waiting."""
+        """Every leg that waited for a key frame to show the stream shows it now.
+
+        Also told when a key frame that came late brought the layers of a raised spatial limit; one
+        in order that does no more than that is only counted (`StreamCounters.key_frames`).
+        """
 
 
 class Forwarder(Protocol):
@@ -219,7 +223,11 @@ class Forwarder(Protocol):
         """
 
     def remove_stream(self, stream: StreamHandle) -> None:
-        """Legs that show it fall silent; its repair goes with it."""
+        """Legs that show it fall silent; its repair goes with it.
+
+        A leg that still shows another, and waited for this one, is as if it had been told to show
+        that other one.
+        """
 
     def add_leg(self, spec: LegSpec) -> LegHandle:
         """A leg that shows nothing yet."""
@@ -240,7 +248,8 @@ class Forwarder(Protocol):
         """Show a stream on a leg, or nothing.
 
         Audio switches with the next packet. Video switches with the next key frame of the new
-        stream; until then the old one, if it is still there, goes on. Selecting None, or removing
+        stream; until then the old one, if it is still there, goes on. Nothing of the new one is
+        sent that arrived before it was selected. Selecting None, or removing
         the shown stream, stops at once. Sequence numbers and timestamps of a leg go on without a
         gap or a step backwards over every switch, VP8 picture ids and TL0PICIDX too.
         """

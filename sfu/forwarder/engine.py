@@ -309,6 +309,10 @@ class Engine(Switchboard):
             return []
         begun = list(stream.waiting)
         if inbound.step <= 0:
+            if begun and slot.index <= stream.waits_beyond:
+                # Behind it is what came before a leg was to show the stream: perhaps before it was
+                # allowed to. All begin with one that they can share.
+                return []
             # What it made of the layers above was dropped, not knowing that it is a key frame.
             begun += [leg for leg in stream.filtered if leg.filter.waits]
         stream.waiting.clear()

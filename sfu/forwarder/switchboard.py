@@ -171,7 +171,7 @@ class Switchboard:
         self._streams[stream].clock.origin = origin
 
     def remove_stream(self, stream: StreamHandle) -> None:
-        """Legs that show it fall silent; its repair goes with it."""
+        """Legs that show it fall silent, those that waited for it keep what they show."""
         row = self._streams.pop(stream, None)
         if row is None:
             return
@@ -181,7 +181,7 @@ class Switchboard:
         for leg in [*row.legs, *row.filtered]:
             leg.hide()
         for leg in tuple(row.chosen):
-            _select(leg, None)
+            _select(leg, leg.shown)
 
     def add_leg(self, spec: LegSpec) -> LegHandle:
         """A leg that shows nothing yet."""

@@ -128,7 +128,8 @@ class Stream:
     """One incoming SSRC.
 
     `legs` show it now, all of it, on a transport; `filtered` show it too, but have limits or are
-    sinks; `waiting` begin with its next (key) frame; `chosen` are all that were told to show it.
+    sinks; `waiting` begin with its next (key) frame, which is beyond `waits_beyond`, the newest
+    packet that there was when the last of them came; `chosen` are all that were told to show it.
     """
 
     __slots__ = (
@@ -145,6 +146,7 @@ class Stream:
         "transport",
         "transport_cc",
         "waiting",
+        "waits_beyond",
     )
 
     def __init__(self, handle: StreamHandle, spec: StreamSpec, transport: Transport) -> None:
@@ -165,6 +167,7 @@ class Stream:
         self.legs: list[Leg] = []
         self.filtered: list[Leg] = []
         self.waiting: list[Leg] = []
+        self.waits_beyond = -1
         self.chosen: set[Leg] = set()
         self.discard = False
 
@@ -307,6 +310,7 @@ class Leg:
             if self.kind == "audio":
                 self.hide()
             target.waiting.append(self)
+            target.waits_beyond = target.inbound.reception.highest
 
     def show(self, stream: Stream, first: StreamPacket) -> None:
         """Show `stream` from its packet `first` on, and nothing else."""

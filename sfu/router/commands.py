@@ -256,9 +256,11 @@ class CommandDesk:
 
     def _need_pictures(self, home: Home) -> None:
         for leg in home.connection.subscriber.legs():
-            if leg.kind == "video" and leg.stream is not None and not leg.paused:
-                self._state.key_frames.wait(leg, leg.stream)
-                self._state.key_frames.need(leg.stream)
+            if leg.kind != "video" or leg.stream is None or leg.paused:
+                continue
+            self._state.key_frames.wait(leg, leg.stream)
+            if leg.shown is not None and not leg.shown.is_silent:
+                self._state.key_frames.need(leg.shown)
         self._state.change(home.room, home.peer.id)
 
 

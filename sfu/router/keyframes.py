@@ -49,6 +49,8 @@ class KeyFrameRequests:
         self._asked_ns: dict[SourceId, int] = {}
         self._waiting: dict[StreamHandle, set[Waiting]] = {}
         self._waits_for: dict[Waiting, StreamHandle] = {}
+        #: Whether there is something to ask for since the last `ask`.
+        self.is_due = False
 
     def add(self, stream: Stream, connection: Connection) -> None:
         """A stream that may be asked, and the connection to ask it through."""
@@ -92,22 +94,33 @@ class KeyFrameRequests:
         self._arrived(handle)
 
     def ask(self, now_ns: int) -> None:
-        """Ask every stream that is waited for and whose throttle allows; call at each tick."""
+        """Ask every stream that is waited for and whose throttle allows; call at each tick, and
+        between them when it `is_due`.
+        """
+        # Cameras that are off stay wanted, and would answer nothing.
+        sending = [stream for stream in self._wanting.values() if not stream.is_silent]
         # Those who must not wait come first: requests of the others go out with theirs.
-        for stream in sorted(self._wanting.values(), key=self._is_urgent, reverse=True):
-            counters = self._forwarder.stream_counters(stream.handle)
+        for stream in sorted(sending, key=self._is_urgent, reverse=True):
+            key_frames = self._forwarder.stream_counters(stream.handle).key_frames
             awaited = stream.awaits_key_frame_after
-            if not stream.permitted:
+            if not (stream.permitted and self._is_needed(stream)):
                 self._arrived(stream.handle)
-            elif awaited is not None and counters.key_frames > awaited:
+            elif awaited is not None and key_frames > awaited:
                 self._came(stream)
-            elif not stream.is_silent and self._may_ask(stream, now_ns):
+            elif self._may_ask(stream, now_ns):
+                stream.asked_key_frame_after = key_frames
                 self._send(stream)
+        self.is_due = False
 
     def _want(self, stream: Stream) -> None:
         counters = self._forwarder.stream_counters(stream.handle)
         stream.awaits_key_frame_after = counters.key_frames
         self._wanting[stream.handle] = stream
+        self.is_due = True
+
+    def _is_needed(self, stream: Stream) -> bool:
+        """Whether whoever wanted a key frame wants it still."""
+        return stream.handle in self._broken or stream.handle in self._waiting
 
     def _came(self, stream: Stream) -> None:
         """A key frame came; for legs that are still not shown the stream, it came too late."""

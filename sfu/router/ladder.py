@@ -153,15 +153,14 @@ class Ladder:
         layer = self.layers[index]
         return layer.bps or layer.nominal_bps
 
-    def fitting(self, index: int, most_bps: int) -> int | None:
-        """The highest temporal layer with which a layer that comes costs at most so much; None when
-        not even the first fits.
-        """
+    def fitting(self, index: int, most_bps: int) -> LayerRate | None:
+        """The most frames of a layer that cost at most so much; None when all cost more."""
         layer, whole = self.layers[index], self.cost_bps(index)
-        if whole <= most_bps or layer.stream is None:
-            return ALL_TEMPORAL if whole <= most_bps else None
-        slower = _slower(layer.stream, 0, index, layer.height_px, whole)
-        return max((rung.temporal for rung in slower if rung.bps <= most_bps), default=None)
+        rungs = [LayerRate(index, ALL_TEMPORAL, layer.height_px, whole)]
+        if layer.stream is not None:
+            rungs += _slower(layer.stream, 0, index, layer.height_px, whole)
+        fitting = (rung for rung in rungs if rung.bps <= most_bps)
+        return max(fitting, key=lambda rung: rung.temporal, default=None)
 
     def want(self, index: int, now_ns: int) -> None:
         """Somebody takes a layer. One that its sender had stopped is asked for at once.
@@ -178,16 +177,22 @@ class Ladder:
                 layer.wanted_since_ns = now_ns
 
     def stop_idle(self, now_ns: int) -> None:
-        """Stop what nobody has taken for a while; what rests stays as it was told."""
+        """Stop what nobody has taken for a while; what rests stays as it was told.
+
+        So does what has not come yet: its time runs from when it comes. Told to stop, it would look
+        like a picture that only has to be asked for.
+        """
         if now_ns - max(layer.taken_ns for layer in self.layers) > _UNWANTED_NS:
             self._asked_ns = 0
         for layer in self.layers:
             if now_ns - layer.taken_ns > _UNWANTED_NS and layer.rests_until_ns <= now_ns:
                 layer.wanted_since_ns = 0
-                if layer.told and layer.taken_ns:
-                    layer.told, self.changed = False, True
+                if layer.stream is None:
+                    layer.taken_ns = 0
                 elif not layer.taken_ns:
                     layer.taken_ns = now_ns  # it has just begun: its time runs from now
+                elif layer.told:
+                    layer.told, self.changed = False, True
 
     def _judge(self, layer: Layer, now_ns: int, *, alive: bool, flows: bool) -> None:
         """Whether a layer that was asked for is to be counted on."""

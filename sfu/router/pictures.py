@@ -48,6 +48,20 @@ def settle_pictures(subscriber: Subscriber, downlink: Downlink, scene: Scene, no
         proved=downlink.proved(now_ns),
     )
     downlink.decided(allocation)
+    return _carry_out(subscriber, seats, scene, allocation, budget_bps, now_ns)
+
+
+def _carry_out(
+    subscriber: Subscriber,
+    seats: list[Seat],
+    scene: Scene,
+    allocation: Allocation,
+    budget_bps: int,
+    now_ns: int,
+) -> bool:
+    """Show what was decided for `seats`, and nothing on those that are empty; whether the viewer
+    is to be told.
+    """
     spare_bps = budget_bps - allocation.used_bps
     short = allocation.used_bps < allocation.wanted_bps
     changed = False
@@ -67,8 +81,13 @@ def settle_pictures(subscriber: Subscriber, downlink: Downlink, scene: Scene, no
         else:
             shown = seat.video.shown
             seat.video.hurries = short and shown is not None and shown.layer > choice.layer.spatial
-            _show(subscriber, seat.video, ladder, choice.layer, spare_bps, now_ns)
-            picture = "off" if ladder.is_still(now_ns) else picture
+            beyond_bps = _show(subscriber, seat.video, ladder, choice.layer, spare_bps, now_ns)
+            if ladder.is_still(now_ns):
+                picture = "off"
+            elif beyond_bps is None:
+                # Who has seen nothing of it yet does not miss it.
+                picture = "network" if seat.picture == "shown" else seat.picture
+            spare_bps -= beyond_bps or 0
         changed |= _tell(seat, picture)
     return changed
 
@@ -130,26 +149,32 @@ def _show(
     rung: LayerRate,
     spare_bps: int,
     now_ns: int,
-) -> None:
+) -> int | None:
+    """How much more what is shown costs until the rung comes; None when it does not fit."""
     if ladder.top == 0:
         ladder.want(0, now_ns)
         subscriber.show(leg, ladder.layers[0].stream, (rung.spatial, rung.temporal))
-        return
+        return 0
     ladder.want(rung.spatial, now_ns)
     stream = _choose(leg, ladder, rung.spatial, now_ns)
-    temporal: int | None = ALL_LAYERS[1]
-    if stream is not None and stream.layer == rung.spatial:
-        temporal = rung.temporal
-    elif stream is not None and stream.layer > rung.spatial:
-        temporal = ladder.fitting(stream.layer, spare_bps + rung.bps)
-    if stream is None or temporal is None:
+    if stream is None:
         subscriber.pause(leg)
-        return
+        return 0
+    temporal, beyond_bps = ALL_LAYERS[1], 0
+    if stream.layer == rung.spatial:
+        temporal = rung.temporal
+    elif stream.layer > rung.spatial:
+        fitting = ladder.fitting(stream.layer, spare_bps + rung.bps)
+        if fitting is None:
+            subscriber.pause(leg)
+            return None
+        temporal, beyond_bps = fitting.temporal, max(0, fitting.bps - rung.bps)
     for now in (stream, leg.shown):
         # What is shown must go on until the other comes.
         if now is not None and now.source == ladder.source:
             ladder.want(now.layer, now_ns)
     subscriber.show(leg, stream, (ALL_LAYERS[0], temporal))
+    return beyond_bps
 
 
 def _choose(leg: Leg, ladder: Ladder, index: int, now_ns: int) -> Stream | None:
@@ -176,7 +201,7 @@ def _first(leg: Leg, ladder: Ladder, index: int, now_ns: int) -> Stream | None:
     if leg.stream in flowing and not leg.paused:
         return leg.stream
     for stream in reversed(flowing):
-        if stream.awaits_key_frame_after is not None:
+        if stream.key_frame_is_coming:
             return stream
         if stream.throttle.wait_ns(now_ns) <= _PATIENCE_NS:
             return stream

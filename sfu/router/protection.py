@@ -7,8 +7,9 @@
     lowest    no          the lowest layer
     voices    no          none but screens and what is pinned
 
-One step up for each `_UP_NS` in which the node was over the level's mark, one step down for each
-`_DOWN_NS` in which it was below the mark of the level under it. Voices are never touched.
+One step up for each `_UP_NS` in which the node was over the next level's mark to enter, one step
+down for each `_DOWN_NS` in which it was not over its own level's mark to leave. Voices are never
+touched.
 """
 
 from __future__ import annotations

@@ -80,6 +80,7 @@ class Recording:
         for ladder in ladders:
             if any(ladder.peer in tap.peers for tap in running) and _permitted(ladder):
                 _want(ladder, now_ns)
+        self._hold(ladders, now_ns)
 
     def report(self, stream: Stream, report: SenderReport, now_ns: int) -> None:
         """A sender report of a stream, in the time of each track that it is in."""
@@ -92,12 +93,12 @@ class Recording:
                 sink.tap.report(sink.track, mapped, now_ns)
 
     def forget(self, stream: Stream) -> None:
-        """The stream is no more."""
+        """The stream is no more; sinks that waited for it go on with what they take."""
         for sink in self._sinks.values():
             if sink.shown is stream:
                 sink.shown = None
             if sink.stream is stream:
-                sink.stream = None
+                self._select(sink, sink.shown)
 
     def close(self, now_ns: int) -> None:
         """End all tracks."""
@@ -113,6 +114,14 @@ class Recording:
         if sink is None:
             sink = self._sinks[key] = self._open(tap, stream)
         self._select(sink, stream)
+
+    def _hold(self, ladders: Iterable[Ladder], now_ns: int) -> None:
+        """What a sink takes must go on until what it waits for comes."""
+        by_source = {ladder.source: ladder for ladder in ladders}
+        for sink in self._sinks.values():
+            shown = sink.shown
+            if shown is not None and shown is not sink.stream:
+                by_source[shown.source].want(shown.layer, now_ns)
 
     def _open(self, tap: Tap, stream: Stream) -> Sink:
         track = stream.source, stream.kind

@@ -197,8 +197,8 @@ def _block(stream: Stream, listening_loss: float, forwarder: Forwarder, now_ns: 
         return block
     own = block.fraction_lost / 256
     told = min(_TOLD_LOSS_FACTOR * max(own, listening_loss), _MOST_TOLD_LOSS)
-    stream.told_loss = max(own, told, (1 - _FORGOTTEN_A_REPORT) * stream.told_loss)
-    return replace(block, fraction_lost=int(256 * stream.told_loss))
+    stream.told_loss = max(told, (1 - _FORGOTTEN_A_REPORT) * stream.told_loss)
+    return replace(block, fraction_lost=int(256 * max(own, stream.told_loss)))
 
 
 def round_trip_ms(block: ReportBlock, now_ns: int) -> float | None:

@@ -100,14 +100,15 @@ class Room:
             yield from connection.publisher.ladders.values()
 
     def forget(self, stream: Stream) -> None:
-        """A stream is no more."""
+        """A stream is no more; legs that waited for it go on with what they show."""
         self.recording.forget(stream)
         for connection in self.connections().values():
-            for leg in connection.subscriber.legs():
+            subscriber = connection.subscriber
+            for leg in subscriber.legs():
                 if leg.shown is stream:
                     leg.shown = None
                 if leg.stream is stream:
-                    leg.stream = None
+                    subscriber.show(leg, leg.shown, leg.limits)
 
     # -- settling
 

@@ -152,7 +152,8 @@ class State:
             except Exception:
                 self.faults.note(room.id)
                 self._failed.setdefault(room.id, now_ns + _RETRY_NS)
-        self.key_frames.ask(now_ns)
+        if self.key_frames.is_due:
+            self.key_frames.ask(now_ns)
 
     def add_room(self, room: RoomId, now_ns: int) -> None:
         """Make a room."""

@@ -22,7 +22,7 @@ class Stream:
 
     `layer` is its place among the section's encodings, 0 the lowest, and `rid` its name there.
     `report` is the last sender report as (NTP time, RTP time, arrival in ns), `told_loss` the share
-    of loss that the sender of a voice was last told.
+    of loss that the sender of a voice is told at least.
     """
 
     handle: StreamHandle
@@ -39,8 +39,10 @@ class Stream:
     interval: ReportInterval = field(default_factory=ReportInterval)
     report: tuple[int, int, int] | None = None
     told_loss: float = 0.0
-    #: Key frames counted when one was last asked for; None when nobody waits for one.
+    #: Key frames counted when somebody last began to wait for one; None when nobody does.
     awaits_key_frame_after: int | None = None
+    #: Key frames counted when one was last asked for.
+    asked_key_frame_after: int | None = None
     packets_seen: int = 0
     is_silent: bool = False
     #: Reports in a row since which nothing came.
@@ -55,6 +57,12 @@ class Stream:
     @property
     def codec(self) -> Codec:
         return self.format.codec
+
+    @property
+    def key_frame_is_coming(self) -> bool:
+        """Whether one was asked for that serves those who wait."""
+        awaited = self.awaits_key_frame_after
+        return awaited is not None and awaited == self.asked_key_frame_after
 
     @property
     def screen(self) -> bool:

@@ -70,6 +70,7 @@ def repair(router: Router, now_ns: int) -> None:
             state.faults.note(found[0].room.id, found[0].peer.id)
     _keep_probing(router, now_ns)
     router.settle(now_ns)
+    state.key_frames.ask(now_ns)
 
 
 def feedback(router: Router, part: int | None = None) -> None:

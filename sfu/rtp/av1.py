@@ -34,8 +34,9 @@ class Dependency(NamedTuple):
 
     `begins` and `ends` are about the frame (one spatial layer of a picture). `indications` has one
     entry for each decode target: 0 not part of it, 1 discardable, 2 switch (whoever takes this
-    target may begin here), 3 required. `key_frame`: a structure is attached, so this is
-    the first packet of a key frame.
+    target may begin here), 3 required. `switches_up`: it is 2 for the target of the highest layers,
+    spatial ones first, so a receiver of lower ones may take all from this frame on. `key_frame`: a
+    structure is attached, so this is the first packet of a key frame.
     """
 
     frame_number: int
@@ -45,6 +46,7 @@ class Dependency(NamedTuple):
     ends: bool
     key_frame: bool
     indications: tuple[int, ...]
+    switches_up: bool
 
 
 class UnknownTemplateError(PayloadFormatError):
@@ -71,19 +73,28 @@ class _Structure:
 class DependencyReader:
     """Reads the descriptors of one stream, in the order in which its packets arrive."""
 
-    __slots__ = ("_attached", "_attached_indications", "_charged", "_reads", "_structure")
+    __slots__ = (
+        "_attached",
+        "_attached_at",
+        "_attached_indications",
+        "_charged",
+        "_reads",
+        "_structure",
+    )
 
     def __init__(self) -> None:
         self._structure: _Structure | None = None
+        self._attached_at = 0
         #: What stood behind the mandatory bytes where it was attached; encoders repeat it.
         self._attached = b""
         self._attached_indications: tuple[int, ...] | None = None
         self._reads = 0
         self._charged = -_CHANGES_APART * _CHANGES_AT_ONCE
 
-    def read(self, value: bytes) -> Dependency:
-        """Read the value of the header extension.
+    def read(self, value: bytes, index: int) -> Dependency:
+        """Read the value of the header extension of packet `index` (its unwrapped number).
 
+        A structure that comes late, after a newer one, is that of its own packet only.
         Raises `UnknownTemplateError` when its structure has not been read, `PayloadFormatError`
         when it is malformed or has another structure too often; what was kept stays as it was.
         """
@@ -103,13 +114,14 @@ class DependencyReader:
             raise UnknownTemplateError(
                 "a dependency descriptor came before its structure", frame_number
             )
-        index = ((value[0] & 0x3F) - structure.offset) % _TEMPLATE_IDS
-        if index >= len(structure.templates):
+        template = ((value[0] & 0x3F) - structure.offset) % _TEMPLATE_IDS
+        if template >= len(structure.templates):
             raise UnknownTemplateError("a dependency descriptor names no template", frame_number)
-        spatial, temporal, indications = structure.templates[index]
-        if attached:
-            self._structure = structure
+        spatial, temporal, indications = structure.templates[template]
+        if attached and (self._structure is None or index >= self._attached_at):
+            self._structure, self._attached_at = structure, index
             self._attached, self._attached_indications = attached, custom
+        indications = custom or indications
         return Dependency(
             frame_number,
             spatial,
@@ -117,13 +129,9 @@ class DependencyReader:
             value[0] & 0x80 != 0,
             value[0] & 0x40 != 0,
             attached != b"",
-            custom or indications,
+            indications,
+            indications[structure.highest_target] == _SWITCH,
         )
-
-    @property
-    def highest_target(self) -> int:
-        """The decode target with the highest layers, spatial ones first; -1 before a structure."""
-        return -1 if self._structure is None else self._structure.highest_target
 
     def _read_extended(
         self, value: bytes, structure: _Structure | None
@@ -150,11 +158,6 @@ class DependencyReader:
         if charged > self._reads:
             raise PayloadFormatError("a dependency structure changes too often")
         self._charged = charged
-
-
-def may_switch_up(dependency: Dependency, target: int) -> bool:
-    """Whether a receiver of lower layers may take `target` from this frame on."""
-    return dependency.indications[target] == _SWITCH
 
 
 def av1_starts_key_frame(packet: bytes, start: int, end: int) -> bool:

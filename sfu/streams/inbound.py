@@ -8,7 +8,6 @@ from sfu.rtp.av1 import (
     DependencyReader,
     UnknownTemplateError,
     av1_starts_key_frame,
-    may_switch_up,
 )
 from sfu.rtp.extensions import value
 from sfu.rtp.packet import MARKER_BIT
@@ -197,12 +196,13 @@ class InboundStream:
 
     def _h264(self, packet: bytes, start: int, end: int, slot: StreamPacket) -> None:
         slot.payload = packet[start:end]
-        if h264_starts_key_frame(packet, start, end):
+        step = self.step
+        if step > 1 and packet[start] & _H264_TYPE not in _H264_PARAMETERS:
+            # Its picture may have lost its parameter sets: it begins when they come after all.
+            self._holed_time = slot.timestamp
+        elif h264_starts_key_frame(packet, start, end):
             has_parameters = packet[start] & _H264_TYPE in _H264_PARAMETERS
-            if self.step > 1 and not has_parameters:
-                # It may have lost its parameter sets: it begins when they come after all.
-                self._holed_time = slot.timestamp
-            elif has_parameters or (self.step == 1 and slot.timestamp != self._holed_time):
+            if has_parameters or (step == 1 and slot.timestamp != self._holed_time):
                 self._begin_key_frame(slot.timestamp)
         self.layer_bytes[0] += end - start
 
@@ -285,7 +285,7 @@ class InboundStream:
         slot.switch_from, slot.switch_to = NO_SWITCH, 0
         descriptor = value(packet, self._dependency_id) if self._dependency_id else None
         try:
-            found = None if descriptor is None else self._dependencies.read(descriptor)
+            found = None if descriptor is None else self._dependencies.read(descriptor, slot.index)
         except UnknownTemplateError as unknown:
             # Its structure was lost. Receivers get it when it comes after all: they can read this.
             slot.dependency, slot.picture_id = descriptor or b"", unknown.frame_number
@@ -294,12 +294,12 @@ class InboundStream:
             found = None
         if found is None or descriptor is None:
             begins = slot.timestamp != self._picture_time
-            key_frame = not self._dependency_id and av1_starts_key_frame(packet, start, end)
+            key_frame = descriptor is None and av1_starts_key_frame(packet, start, end)
             self._layered(slot, 0, 0, begins, slot.marker != 0, key_frame)
             self._count_layer(0, 0, end - start)
             return
         slot.dependency, slot.picture_id = descriptor, found.frame_number
-        if may_switch_up(found, self._dependencies.highest_target):
+        if found.switches_up:
             slot.switch_from, slot.switch_to = 0, ALL
         self._layered(
             slot, found.spatial, found.temporal, found.begins, found.ends, found.key_frame

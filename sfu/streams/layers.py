@@ -92,8 +92,11 @@ class LayerFilter:
 
     def mark(self, packet: StreamPacket) -> int:
         """The marker bit of a packet that ends its picture because the layers above are dropped."""
-        if packet.ends and packet.spatial == self._in_force(packet.index)[0]:
-            return MARKER_BIT
+        if packet.ends:
+            spatial = self._in_force(packet.index)[0]
+            # Without a limit nothing is above, whatever number a sender gives its layers.
+            if packet.spatial == spatial and spatial < ALL:
+                return MARKER_BIT
         return 0
 
     def drops(self, packet: StreamPacket, step: int) -> int:

@@ -23,6 +23,7 @@ class Reception:
         "_base",
         "_began_ns",
         "_clock_rate",
+        "_has_leapt",
         "_scaled_jitter",
         "_timestamp",
         "_transit",
@@ -37,6 +38,7 @@ class Reception:
         self._clock_rate = clock_rate
         self._base = 0
         self._began_ns = 0
+        self._has_leapt = False
         self._timestamp = 0
         self._transit = 0
         self._scaled_jitter = 0  # sixteen times the jitter, as in appendix A.8
@@ -66,13 +68,15 @@ class Reception:
             return 1
         step = index - highest
         if step <= 0:
-            if index < self._base:
+            if index < self._base and not self._has_leapt:
                 self._base = index
             else:
                 self.repaired += 1
             return step
         if step > MAX_DROPOUT:
+            # What comes late from before the leap lies below the base and must not open it again.
             self._base += step - 1
+            self._has_leapt = True
         self.highest = index
         if timestamp != self._timestamp:
             self._follow(timestamp, now_ns)

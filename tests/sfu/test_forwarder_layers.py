@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from sfu.forwarder.contract import LegSpec
 from sfu.rtp.extensions import extension_block, value
 from sfu.rtp.packet import RtpPacket
 from sfu.rtp.payload import parse_vp8
@@ -202,6 +203,20 @@ def test_vp9__spatial_limit__top_layer_gets_the_marker(flexible: bool) -> None:
     assert (repeated.marker, repeated.payload[2:]) == (True, received[1].payload)
 
 
+def test_vp9__layer_of_the_highest_number_there_is__repeated_as_it_went_out() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    spec = LegSpec(receiver.transport, 900, "video", {"VP9": 103}, "seat0", MID_OUT)
+    leg = stage.engine.add_leg(spec)
+    stage.engine.select(leg, sender.adds_modern(1, "VP9"))
+    sender.send(vp9(0, 0, 0, key=True))
+    sender.send(vp9(1, 0, 7))
+    first = receiver.datagrams()
+    sequences = [int.from_bytes(data[2:4], "big") for data in first]
+    assert stage.engine.resend(leg, sequences, stage.now_ns) == 2
+    assert receiver.datagrams() == first
+
+
 def test_vp9__spatial_limit_raised__at_a_key_picture() -> None:
     stage = Stage()
     sender, receiver = stage.party(), stage.party()
@@ -275,10 +290,9 @@ def test_vp9__switch__picture_id_and_tl0_go_on() -> None:
 # ------------------------------------------------------------------------- AV1
 
 #: One spatial and two temporal layers, two decode targets; see the AV1 RTP specification, A.8.2.
-#: Bits: structure attached; offset 0; targets 2; template 1 next temporal; indications per target.
+#: Bits after the template offset: targets 2; template 1 next temporal; indications per target.
 STRUCTURE_BITS = (
-    "1" "0" "0" "0" "0"  # structure, active targets, custom indications, differences, chains
-    "000000" "00001"  # template offset, decode targets less one
+    "00001"  # decode targets less one
     "01" "11"  # the second template is of the next temporal layer; no more
     "1010" "0001"  # T0: switch for both; T1: absent for the first, discardable for the second
     "0" "10000" "0"  # T0 depends on nothing; T1 on the frame one before
@@ -287,16 +301,21 @@ STRUCTURE_BITS = (
 )  # fmt: skip
 
 
-def dependency(frame: int, template: int, *, key: bool = False) -> bytes:
-    value = bytes((0xC0 | template,)) + frame.to_bytes(2, "big")
+def dependency(frame: int, template: int, *, key: bool = False, offset: int = 0) -> bytes:
+    value = bytes((0xC0 | offset + template,)) + frame.to_bytes(2, "big")
     if not key:
         return value
-    bits = STRUCTURE_BITS + "0" * (-len(STRUCTURE_BITS) % 8)
+    # Structure attached; no active targets, custom indications, differences or chains.
+    bits = f"10000{offset:06b}" + STRUCTURE_BITS
+    bits += "0" * (-len(bits) % 8)
     return value + int(bits, 2).to_bytes(len(bits) // 8, "big")
 
 
-def av1(sequence: int, frame: int, template: int = 0, *, key: bool = False) -> RtpPacket:
-    extension = extension_block([(DEPENDENCY_IN, dependency(frame, template, key=key))])[4:]
+def av1(
+    sequence: int, frame: int, template: int = 0, *, key: bool = False, offset: int = 0
+) -> RtpPacket:
+    descriptor = dependency(frame, template, key=key, offset=offset)
+    extension = extension_block([(DEPENDENCY_IN, descriptor)])[4:]
     lead = b"\x18" if key else b"\x10"
     return RtpPacket(
         VP8_PT, sequence, sequence * 3000, 1, lead + b"%d" % sequence, True, (), 0xBEDE, extension
@@ -360,6 +379,20 @@ def test_av1__structure_comes_late__what_came_before_it_has_its_descriptor() -> 
         dependency(9, 1),
         dependency(10, 0),
     ]
+
+
+def test_av1__older_structure_comes_late__layers_are_known_by_the_newer() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    leg = receiver.sees_modern(sender.adds_modern(1, "AV1"))
+    stage.engine.limit(leg, 7, 0)
+    sender.send(av1(0, 0, key=True))
+    sender.send(av1(2, 2, key=True, offset=20))
+    old = av1(1, 1, key=True, offset=10)
+    sender.send(dataclasses.replace(again(old, 500), extension=old.extension))
+    for number in range(3, 7):
+        sender.send(av1(number, number, (number + 1) % 2, offset=20))
+    assert frames(receiver.received()) == [0, 2, 1, 3, 5]
 
 
 def test_av1__switch__frame_numbers_go_on() -> None:

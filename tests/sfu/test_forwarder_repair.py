@@ -301,6 +301,25 @@ def test_key_frame__its_first_packet_comes_too_late__was_none() -> None:
     assert numbers(receiver.received()) == [140]
 
 
+def test_key_frame__from_before_a_leg_was_to_show_the_stream__begins_nobody() -> None:
+    stage = Stage()
+    sender, early, late = stage.party(), stage.party(), stage.party()
+    stream = sender.adds_modern(1)
+    sender.send(video(0))
+    early.sees_modern(stream)
+    for sequence in (2, 3):
+        sender.send(video(sequence))
+    late.sees_modern(stream)
+    sender.send(again(video(1, key=True), 500))
+    sender.send(video(4))
+    assert early.datagrams() == late.datagrams() == []
+    assert stage.heard.key_frames == []
+    sender.send(video(6))
+    sender.send(again(video(5, key=True), 501))
+    assert numbers(early.received()) == numbers(late.received()) == [5, 6]
+    assert stage.heard.key_frames == [stream]
+
+
 def test_holed__a_voice__nobody_asks_for_its_packets() -> None:
     stage = Stage()
     sender = stage.party()

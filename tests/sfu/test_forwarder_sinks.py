@@ -52,6 +52,25 @@ def test_sink__audio__begins_at_once_and_tells_its_time() -> None:
     assert stage.engine.leg_time(sink, 7 * 960) == packet.timestamp
 
 
+def test_sink__a_packet_overtaken_by_others__brings_none_from_before_it_was_to_take_them() -> None:
+    stage, heard, seen = Stage(), Recorder(), Recorder()
+    sender = stage.party()
+    voice, picture = sender.adds("audio", 2), sender.adds("video", 1)
+    for sequence in (0, 2, 3):
+        sender.send(audio(sequence))
+        sender.send(video(sequence))
+    stage.engine.select(stage.engine.add_sink("audio", ["opus"], heard.deliver), voice)
+    stage.engine.select(stage.engine.add_sink("video", ["VP8"], seen.deliver), picture)
+    sender.send(audio(1))
+    sender.send(video(1, key=True))
+    assert heard.packets == seen.packets == []
+    sender.send(audio(4))
+    sender.send(video(5))
+    sender.send(video(4, key=True))
+    assert [packet.payload for packet in heard.packets] == [b"opus 4"]
+    assert numbers(seen.packets) == [4, 5]
+
+
 def test_sink__switch_between_layers__leaves_no_mark() -> None:
     stage, recorder = Stage(), Recorder()
     sender = stage.party()

@@ -146,18 +146,32 @@ def test_leg_before_its_keys__begins_when_they_are_there() -> None:
 def test_remove_stream__legs_fall_silent_and_can_show_another() -> None:
     stage = Stage()
     sender, receiver = stage.party(), stage.party()
+    old = sender.adds("video", 1)
+    leg = receiver.sees(old)
+    sender.send(video(1, key=True))
+    stage.engine.remove_stream(old)
+    stage.engine.remove_stream(old)
+    sender.send(video(2))
+    assert stage.engine.leg_time(leg, 0) is None
+    stage.engine.select(leg, sender.adds("video", 1))
+    sender.send(video(3, key=True))
+    assert numbers(receiver.received()) == [1, 3]
+
+
+def test_remove_stream__that_a_leg_waited_for__goes_on_with_what_it_shows() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
     old, new = sender.adds("video", 1), sender.adds("video", 5)
     leg = receiver.sees(old)
     sender.send(video(1, key=True))
     stage.engine.select(leg, new)
     stage.engine.remove_stream(new)
     sender.send(video(2))
-    assert numbers(receiver.received()) == [1]
+    stage.engine.select(leg, old)
+    sender.send(video(3))
+    assert numbers(receiver.received()) == [1, 2, 3]
     stage.engine.remove_stream(old)
-    stage.engine.remove_stream(old)
-    stage.engine.select(leg, sender.adds("video", 1))
-    sender.send(video(3, key=True))
-    assert numbers(receiver.received()) == [3]
+    assert stage.engine.leg_time(leg, 0) is None
 
 
 def test_remove_transport__takes_its_streams_and_legs_along() -> None:

@@ -92,7 +92,7 @@ def test_vectors__no_limit__everything_arrives_as_it_was(name: str) -> None:
 def layers(name: str, received: list[RtpPacket]) -> list[tuple[int, int]]:
     codec, reader = VECTORS[name], DependencyReader()
     found = []
-    for packet in received:
+    for index, packet in enumerate(received):
         if codec == "VP8":
             found.append((0, parse_vp8(packet.payload, 0, len(packet.payload)).temporal))
         elif codec == "VP9":
@@ -101,7 +101,7 @@ def layers(name: str, received: list[RtpPacket]) -> list[tuple[int, int]]:
         else:
             data = value(bytes(packet), DEPENDENCY_OUT)
             assert data is not None
-            read = reader.read(data)
+            read = reader.read(data, index)
             found.append((read.spatial, read.temporal))
     return found
 

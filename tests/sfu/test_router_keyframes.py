@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sfu.control.messages import Permit, RemovePeer, SeatView, StartTap, StopTap, View
-from sfu.ids import TapId
+from sfu.ids import SourceId, TapId
 from sfu.router import ticks
-from sfu.rtp.rtcp import PictureLossIndication
+from sfu.rtp.rtcp import Goodbye, PictureLossIndication, ReceiverReport
 from sfu.transport.lifecycle import SILENCE_NS
 from tests.sfu.routing import CALL, MS, ROOM, Stage, StagePeer, picture
 from tests.sfu.simulcast import CAMERA, SSRCS, Camera, tick
@@ -172,6 +172,61 @@ async def test_layer_that_stops__the_next_is_asked_for_though_another_was_just_n
     await chi.connected()
     camera.run(0.4)
     assert shown(stage, "binh") == "h"
+
+
+async def waits_for_a_larger(stage: Stage) -> tuple[Camera, StagePeer]:
+    """A viewer who sees the lowest layer of a camera and waits for the next."""
+    an = await stage.peer("an", "mic", CAMERA).connected()
+    camera = Camera(an)
+    binh = await stage.peer("binh", "hear", "see").connected()
+    draw(stage, binh, 150)
+    camera.run(2)
+    camera.answers = False
+    draw(stage, binh, 360)
+    camera.run(0.4)
+    (leg,) = stage.router.state.key_frames._waits_for
+    assert (leg.stream and leg.stream.rid, leg.shown and leg.shown.rid) == ("h", "q")
+    camera.on = {0}
+    binh.received()
+    return camera, binh
+
+
+async def test_layer_that_is_waited_for__goes__the_one_that_is_shown_goes_on(stage: Stage) -> None:
+    camera, binh = await waits_for_a_larger(stage)
+    camera.peer.report(ReceiverReport(SSRCS[1]), Goodbye((SSRCS[1],)))
+    camera.run(1)
+    assert len(binh.received()) == 30
+    assert stage.router.state.key_frames._waits_for == {}
+
+
+async def test_layer_that_is_waited_for__goes_while_the_viewer_is_nowhere__shown_when_it_is_back(
+    stage: Stage,
+) -> None:
+    camera, binh = await waits_for_a_larger(stage)
+    former = stage.engine.holder(binh.address)
+    assert former is not None
+    stage.engine.set_address(former, None)
+    camera.peer.report(ReceiverReport(SSRCS[1]), Goodbye((SSRCS[1],)))
+    stage.engine.set_address(former, binh.address)
+    camera.frame(key=True)
+    assert len(binh.received()) == 1
+
+
+async def test_person_who_is_waited_for__leaves__the_one_who_is_seen_goes_on(stage: Stage) -> None:
+    an = await stage.peer("an", "mic", "cam").connected()
+    chi = await stage.peer("chi", "mic", "cam").connected()
+    binh = await stage.peer("binh", "hear", "see").connected()
+    an.send(picture(1, key=True))
+    chi.send(picture(1, ssrc=22, key=True))
+    stage.do(View(room=ROOM, peer=binh.name, pinned=(SourceId("chi/camera"),)))
+    assert stage.seating("binh") == ["chi/camera"]
+    an.send(picture(2))
+    chi.send(picture(2, ssrc=22))
+    assert len(binh.received()) == 2
+    stage.do(RemovePeer(room=ROOM, peer=chi.name))
+    assert stage.seating("binh") == ["an/camera"]
+    an.send(picture(3))
+    assert len(binh.received()) == 1
 
 
 async def test_recorder_that_goes_back_to_what_it_takes__waits_no_more(stage: Stage) -> None:

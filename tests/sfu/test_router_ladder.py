@@ -112,6 +112,18 @@ def test_unwanted__two_seconds__is_stopped_and_starts_at_once(sender: Sender) ->
     assert sender.told() == [True, False, True]
 
 
+def test_unwanted__that_never_came__is_stopped_two_seconds_after_it_does() -> None:
+    sender = Sender()
+    sender.run(1, {}, 0)
+    sender.run(10, {})
+    assert sender.told() == [True, True, True]
+    sender.begin(0)
+    sender.run(1.8, {0: ALL[0]})
+    assert sender.told() == [True, True, True]
+    sender.run(0.6, {0: ALL[0]})
+    assert sender.told() == [False, True, True]
+
+
 def test_flows__a_layer_without_packets_for_half_a_second__does_not(sender: Sender) -> None:
     sender.run(1, ALL, 0, 1, 2)
     sender.run(0.4, {0: ALL[0], 1: ALL[1]}, 0, 1, 2)
@@ -203,7 +215,8 @@ def test_fitting__is_the_most_frames_that_cost_so_little(sender: Sender) -> None
     sender.run(3, {1: (30_000, 15_000, 15_000)}, 1)
     ladder = sender.ladder
     whole_bps = ladder.cost_bps(1)
-    assert ladder.fitting(1, whole_bps) == 7
-    assert ladder.fitting(1, whole_bps - 1) == 1
-    assert ladder.fitting(1, whole_bps * 2 // 3) == 0
+    found = [ladder.fitting(1, most) for most in (whole_bps, whole_bps - 1, whole_bps * 2 // 3)]
+    assert [(rung.temporal, rung.bps) for rung in found if rung is not None] == [
+        (7, whole_bps), (1, whole_bps * 3 // 4), (0, whole_bps // 2),
+    ]  # fmt: skip
     assert ladder.fitting(1, whole_bps // 3) is None

@@ -8,7 +8,8 @@ import pytest
 
 from sfu.control.messages import Layers, Pictures, SeatView, View
 from sfu.rtp.rtcp import PictureLossIndication, ReceiverReport
-from tests.sfu.routing import ROOM, SECOND, Stage, StagePeer
+from tests.sfu.offers import Line
+from tests.sfu.routing import MS, ROOM, SECOND, Stage, StagePeer
 from tests.sfu.simulcast import CAMERA, RIDS, SSRCS, Camera, tick
 
 CALL = ("mic", CAMERA, "hear", "see")
@@ -96,6 +97,21 @@ async def test_camera_that_nobody_sees__is_stopped_whole(stage: Stage, an: Stage
     camera.run(4)
     # First all: it may still go by what its last connection was told.
     assert told(stage) == [dict.fromkeys(RIDS, True), dict.fromkeys(RIDS, False)]
+
+
+@pytest.mark.parametrize("camera", ["cam", CAMERA])
+async def test_camera_that_never_sends__is_told_of_once(stage: Stage, camera: str | Line) -> None:
+    peers = [
+        await stage.peer("an", "mic", camera).connected(),
+        await stage.peer("binh", "hear", "see").connected(),
+    ]
+    for _ in range(100):
+        stage.now_ns += 200 * MS
+        for peer in peers:
+            peer.check()
+        tick(stage)
+    assert len([e for e in stage.events if isinstance(e, Pictures) and e.peer == "binh"]) == 1
+    assert [set(sent.values()) for sent in told(stage)] == [{True}]
 
 
 async def test_layer_that_falls_silent__is_replaced_by_the_next_lower(
@@ -215,6 +231,7 @@ async def test_viewer_who_is_gone__keeps_the_lowest_layer_only_and_asks_for_noth
     stage.now_ns += SECOND
     binh.report(ReceiverReport(1), PictureLossIndication(1, binh.ssrc(0, "video")))
     outage(stage, camera, 24)
+    assert shown(stage, "binh") == ""
     assert told(stage)[-1] == {"q": True, "h": False, "f": False}
     camera.asked_at.clear()
     camera.run(4)

@@ -83,12 +83,30 @@ async def test_picture__whose_layer_falls_silent__goes_on_with_a_lower_one(
     assert kinds(stage) == ["OPEN", "RTP"]
 
 
+async def test_layer_that_is_taken__goes_on_until_the_better_one_begins(
+    stage: Stage, an: StagePeer
+) -> None:
+    camera = Camera(an, obeys=True)
+    camera.run(4)
+    camera.on = {0, 1}
+    camera.run(8)
+    camera.on, camera.answers = {0, 1, 2}, False
+    for _ in range(25):
+        before = len(packets(stage))
+        camera.run(0.2)
+        assert len(packets(stage)) > before
+    assert sizes(packets(stage)[-10:]) == {1102}
+    camera.answers = True
+    camera.run(1.5)
+    assert sizes(packets(stage)[-10:]) == {1152}
+
+
 async def test_camera_that_begins_late__is_recorded(stage: Stage, an: StagePeer) -> None:
     camera = Camera(an, obeys=True, on=set())
     camera.run(4)
     camera.on = {0, 1, 2}
-    camera.run(2)
-    assert sizes(packets(stage)) == {1152}
+    camera.run(1)
+    assert sizes(packets(stage)[-50:]) == {1152}
 
 
 async def test_lower_layers__are_stopped_while_only_the_recorder_looks(
@@ -130,6 +148,26 @@ async def test_goodbye__ends_the_track(stage: Stage) -> None:
     an.send(picture(1, key=True))
     an.report(ReceiverReport(1), Goodbye((21,)))
     assert kinds(stage) == ["OPEN", "RTP", "CLOSE"]
+
+
+async def test_goodbye_of_a_layer_that_is_waited_for__what_is_taken_goes_on(
+    stage: Stage, an: StagePeer
+) -> None:
+    camera = Camera(an, answers=False, on={0})
+    camera.run(1)
+    taken = len(packets(stage))
+
+    def middle_layer() -> None:
+        for part in range(2):
+            an.send(camera.packet(1, part=part))
+
+    camera.run(1, after=middle_layer)
+    waiting = stage.router.state.key_frames._waits_for
+    assert [sink.stream and sink.stream.rid for sink in waiting] == ["h"]
+    an.report(ReceiverReport(SSRCS[1]), Goodbye((SSRCS[1],)))
+    camera.run(1)
+    assert len(packets(stage)) == taken + 60
+    assert kinds(stage) == ["OPEN", "RTP"]
 
 
 async def test_another_codec__is_another_track(stage: Stage) -> None:

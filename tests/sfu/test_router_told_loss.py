@@ -48,6 +48,18 @@ async def test_ruined_path_of_one_listener__is_told_within_bounds(
     assert told(stage, an)[11].fraction_lost == int(256 * 0.2)
 
 
+async def test_outage_of_the_sender__is_told_once(
+    stage: Stage, pair: tuple[StagePeer, StagePeer]
+) -> None:
+    an, _ = pair
+    an.send(voice(1))
+    told(stage, an)
+    an.send(voice(101))
+    assert told(stage, an)[11].fraction_lost / 256 > 0.9
+    an.send(voice(102))
+    assert told(stage, an)[11].fraction_lost / 256 <= 0.2
+
+
 async def test_told_loss__is_forgotten_slowly(
     stage: Stage, pair: tuple[StagePeer, StagePeer]
 ) -> None:

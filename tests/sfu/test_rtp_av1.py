@@ -13,7 +13,6 @@ from sfu.rtp.av1 import (
     DependencyReader,
     UnknownTemplateError,
     av1_starts_key_frame,
-    may_switch_up,
 )
 from sfu.rtp.extensions import value
 from sfu.rtp.packet import payload_bounds
@@ -69,18 +68,16 @@ def key_frame(offset: int = 0, frame: int = 1) -> bytes:
 
 def test_structure__is_kept_for_the_packets_after_it() -> None:
     reader = DependencyReader()
-    first = reader.read(key_frame())
-    assert first == Dependency(1, 0, 0, True, True, True, (2, 2))
-    second = reader.read(bytes(Writer().mandatory(1, 2)))
-    assert second == Dependency(2, 0, 1, True, True, False, (0, 1))
-    assert may_switch_up(first, 1)
-    assert not may_switch_up(second, 1)
+    first = reader.read(key_frame(), 0)
+    assert first == Dependency(1, 0, 0, True, True, True, (2, 2), True)
+    second = reader.read(bytes(Writer().mandatory(1, 2)), 0)
+    assert second == Dependency(2, 0, 1, True, True, False, (0, 1), False)
 
 
 def test_template_ids__wrap_at_64() -> None:
     reader = DependencyReader()
-    assert reader.read(key_frame(offset=63)).temporal == 0
-    assert reader.read(bytes(Writer().mandatory(0, 2))).temporal == 1
+    assert reader.read(key_frame(offset=63), 0).temporal == 0
+    assert reader.read(bytes(Writer().mandatory(0, 2)), 0).temporal == 1
 
 
 def test_frame_number__can_be_rewritten_in_place() -> None:
@@ -90,42 +87,57 @@ def test_frame_number__can_be_rewritten_in_place() -> None:
 
 def test_custom_indications_behind_active_targets__are_read() -> None:
     reader = DependencyReader()
-    reader.read(key_frame())
+    reader.read(key_frame(), 0)
     written = (
         Writer().mandatory(1, 2).flags(active=True, dtis=True).put(0b01, 2).put(0, 2).put(3, 2)
     )
-    assert reader.read(bytes(written)).indications == (0, 3)
+    assert reader.read(bytes(written), 0).indications == (0, 3)
 
 
 def test_structure_with_custom_indications__again__the_same() -> None:
     reader = DependencyReader()
     written = Writer().mandatory(0, 1).flags(structure=True, dtis=True)
     written = written.structure(*L1T2, offset=0).put(3, 2).put(1, 2)
-    first = reader.read(bytes(written))
+    first = reader.read(bytes(written), 0)
     assert (first.key_frame, first.indications) == (True, (3, 1))
-    assert reader.read(bytes(written)) == first
+    assert reader.read(bytes(written), 0) == first
 
 
 @pytest.mark.parametrize(
     ("dtis", "highest"), [([[2, 2], [0, 1]], 1), ([[2, 2], [1, 0]], 0), ([[2], [1]], 0)]
 )
-def test_highest_target__is_the_one_that_needs_the_highest_layers(
+def test_switches_up__where_the_target_that_needs_the_highest_layers_does(
     dtis: list[list[int]], highest: int
 ) -> None:
     reader = DependencyReader()
-    assert reader.highest_target == -1
     reader.read(
-        bytes(Writer().mandatory(0, 1).flags(structure=True).structure([1, 3], dtis, offset=0))
+        bytes(Writer().mandatory(0, 1).flags(structure=True).structure([1, 3], dtis, offset=0)), 0
     )
-    assert reader.highest_target == highest
+    for switch, other in ((2, 3), (3, 2)):
+        written = Writer().mandatory(0, 2).flags(dtis=True)
+        for target in range(len(dtis[0])):
+            written.put(switch if target == highest else other, 2)
+        assert reader.read(bytes(written), 1).switches_up is (switch == 2)
+
+
+def test_structure_that_comes_late__the_newer_stays() -> None:
+    reader = DependencyReader()
+    written = Writer().mandatory(10, 2).flags(structure=True).structure([3], [[2]], offset=10)
+    reader.read(key_frame(), 0)
+    reader.read(key_frame(offset=20, frame=4), 4)
+    late = reader.read(bytes(written), 2)
+    assert late == Dependency(2, 0, 0, True, True, True, (2,), True)
+    assert reader.read(bytes(Writer().mandatory(21, 5)), 5).temporal == 1
+    reader.read(key_frame(offset=30, frame=6), 6)
+    assert reader.read(bytes(Writer().mandatory(31, 7)), 7).temporal == 1
 
 
 def test_structure__the_same_again__is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = DependencyReader()
-    reader.read(key_frame())
+    reader.read(key_frame(), 0)
     monkeypatch.delattr("sfu.rtp.av1._read_structure")
     for frame in range(2, 500):
-        assert reader.read(key_frame(frame=frame)).key_frame
+        assert reader.read(key_frame(frame=frame), 0).key_frame
 
 
 def test_structures__another_with_each_packet__are_refused_but_a_few() -> None:
@@ -133,37 +145,38 @@ def test_structures__another_with_each_packet__are_refused_but_a_few() -> None:
     read = 0
     for frame in range(800):
         with suppress(PayloadFormatError):
-            reader.read(key_frame(offset=frame % 64))
+            reader.read(key_frame(offset=frame % 64), 0)
             read += 1
     assert 90 < read < 120
     for frame in range(100):
         with suppress(PayloadFormatError):
-            reader.read(bytes(Writer().mandatory(0, frame)))
+            reader.read(bytes(Writer().mandatory(0, frame)), 0)
     for offset in range(8):
-        assert reader.read(key_frame(offset=offset)).key_frame
+        assert reader.read(key_frame(offset=offset), 0).key_frame
 
 
 def test_before_its_structure__format_error_that_tells_the_frame() -> None:
     with pytest.raises(UnknownTemplateError, match="before its structure") as raised:
-        DependencyReader().read(bytes(Writer().mandatory(0, 0x1234)))
+        DependencyReader().read(bytes(Writer().mandatory(0, 0x1234)), 0)
     assert raised.value.frame_number == 0x1234
 
 
 def test_unknown_template__format_error_and_the_structure_stays() -> None:
     reader = DependencyReader()
-    reader.read(key_frame())
+    reader.read(key_frame(), 0)
     with pytest.raises(UnknownTemplateError, match="no template") as raised:
-        reader.read(bytes(Writer().mandatory(2, 2)))
+        reader.read(bytes(Writer().mandatory(2, 2)), 0)
     assert raised.value.frame_number == 2
-    assert reader.read(bytes(Writer().mandatory(1, 3))).temporal == 1
+    assert reader.read(bytes(Writer().mandatory(1, 3)), 0).temporal == 1
 
 
 @pytest.mark.parametrize("size", range(len(key_frame())))
 def test_cut_short__format_error_and_nothing_is_kept(size: int) -> None:
     reader = DependencyReader()
     with pytest.raises(PayloadFormatError):
-        reader.read(key_frame()[:size])
-    assert reader.highest_target == -1
+        reader.read(key_frame()[:size], 0)
+    with pytest.raises(UnknownTemplateError, match="before its structure"):
+        reader.read(bytes(Writer().mandatory(0, 2)), 1)
 
 
 def test_too_many_layers__format_error() -> None:
@@ -171,28 +184,27 @@ def test_too_many_layers__format_error() -> None:
     for _ in range(4):
         written.put(2, 2)
     with pytest.raises(PayloadFormatError, match="too many"):
-        DependencyReader().read(bytes(written) + bytes(20))
+        DependencyReader().read(bytes(written) + bytes(20), 0)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_any_bytes__dependency_or_format_error(values: list[bytes]) -> None:
     reader = DependencyReader()
-    reader.read(key_frame())
+    reader.read(key_frame(), 0)
     for one in values:
         try:
-            found = reader.read(one)
+            found = reader.read(one, 0)
         except PayloadFormatError:
             continue
         assert 0 <= found.spatial <= 3
         assert 0 <= found.temporal <= 7
-        assert reader.highest_target < len(found.indications)
 
 
 @given(st.binary(min_size=1, max_size=60))
 def test_any_structure__dependency_or_format_error(rest: bytes) -> None:
     head = bytes(Writer().mandatory(0, 1)) + bytes((0x80 | rest[0] & 0x7F,)) + rest[1:]
     try:
-        assert DependencyReader().read(head).key_frame
+        assert DependencyReader().read(head, 0).key_frame
     except PayloadFormatError:
         return
 
@@ -224,7 +236,7 @@ def test_chromium__descriptors_tell_layers_and_key_frames(
             continue
         descriptor = value(packet, camera.extensions[DEPENDENCY_URI])
         assert descriptor is not None
-        found = reader.read(descriptor)
+        found = reader.read(descriptor, 0)
         seen.add((found.spatial, found.temporal))
         assert found.key_frame == av1_starts_key_frame(packet, *payload_bounds(packet))
         # A frame's packets come one after the other, and so do the frames.

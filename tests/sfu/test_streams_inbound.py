@@ -194,6 +194,25 @@ def test_h264__parameter_sets_lost__the_key_frame_begins_when_they_come() -> Non
     assert began == [False, False, False, True, False, True]
 
 
+def test_h264__one_of_several_parameter_packets_lost__the_key_frame_begins_when_it_comes() -> None:
+    stream = InboundStream("H264", 96, 90_000)
+    began = []
+    for sequence, kind in ((0, 1), (2, 8), (3, 5), (1, 7)):
+        time = 1 if sequence == 0 else 2
+        take(stream, RtpPacket(96, sequence, time, 1, bytes((kind,)) + b"nal"))
+        began.append(stream.key_frame)
+    assert began == [False, False, False, True]
+
+
+@pytest.mark.parametrize("dependency_id", [0, 7])
+def test_av1__without_descriptors__key_frames_by_the_aggregation_header(dependency_id: int) -> None:
+    stream = InboundStream("AV1", 96, 90_000, dependency_id=dependency_id)
+    for sequence, first in enumerate((0x18, 0x10)):
+        slot = take(stream, RtpPacket(96, sequence, sequence, 1, bytes((first,)) + b"obu"))
+        assert slot is not None
+        assert slot.key_frame is stream.key_frame is (first == 0x18)
+
+
 @given(st.binary(max_size=12))
 def test_take__any_vp8_payload__read_as_the_parser_reads_it(payload: bytes) -> None:
     """The quick reading of the usual descriptor says what the whole parser says."""

@@ -45,6 +45,12 @@ def test_lost__sender_starts_anew__is_not_counted() -> None:
     assert reception.lost == 1
 
 
+def test_lost__late_from_before_the_sender_started_anew__does_not_open_the_leap() -> None:
+    reception = Reception(48_000)
+    receive(reception, [1, 2, 4, 5, 4 + 2 * MAX_DROPOUT, 3])
+    assert (reception.lost, reception.repaired) == (0, 1)
+
+
 def test_jitter__steady_packets__none() -> None:
     reception = Reception(48_000)
     receive(reception, list(range(100)))
