@@ -30,8 +30,10 @@ def make_app(
     only_https: bool = False,
 ) -> web.Application:
     """Everything that this process serves over HTTP; `only_https` when people come by https."""
+    page = (client_directory / "index.html").read_text("utf-8")
     app = web.Application(
-        client_max_size=MAX_BODY_BYTES, middlewares=middlewares(metrics, only_https=only_https)
+        client_max_size=MAX_BODY_BYTES,
+        middlewares=middlewares(metrics, page=page, only_https=only_https),
     )
     operations = (*rest.operations(), *health.operations())
     for operation in operations:

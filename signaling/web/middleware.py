@@ -6,7 +6,10 @@ those.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
+import re
 import secrets
 import time
 from http import HTTPStatus
@@ -25,7 +28,7 @@ log = logging.getLogger(__name__)
 _HEADERS = {
     "Server": "vtelehealth",  # versions of what we stand on are nobody's business
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data: blob:; "
         "media-src 'self' blob: mediastream:; connect-src 'self' {sockets}; font-src 'self'; "
         "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
@@ -56,8 +59,19 @@ def json_response(value: msgspec.Struct | dict[str, object], status: int = 200) 
 _ONLY_HTTPS = "max-age=31536000"
 
 
-def middlewares(metrics: Metrics, *, only_https: bool = False) -> tuple[Middleware, ...]:
-    """All of them, the outermost first; `only_https` binds browsers to https from now on."""
+#: A script that stands in a page itself.
+_SCRIPT = re.compile(r'<script(?: type="module")?>(.*?)</script>', re.DOTALL)
+
+
+def middlewares(
+    metrics: Metrics, *, page: str = "", only_https: bool = False
+) -> tuple[Middleware, ...]:
+    """All of them, the outermost first.
+
+    `page` is the text of the page that is served: the scripts in it are allowed, and no others but
+    files of ours. `only_https` binds browsers to https from now on.
+    """
+    scripts = " ".join(("'self'", *map(_hash_source, _SCRIPT.findall(page))))
 
     @web.middleware
     async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -66,7 +80,7 @@ def middlewares(metrics: Metrics, *, only_https: bool = False) -> tuple[Middlewa
         response = await handler(request)
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
-            _add_headers(request, response)
+            _add_headers(request, response, scripts)
             if only_https:
                 response.headers["Strict-Transport-Security"] = _ONLY_HTTPS
         route = _route(request)
@@ -122,12 +136,18 @@ def _route(request: web.Request) -> str:
     return resource.canonical if resource is not None else "none"
 
 
-def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+def _hash_source(script: str) -> str:
+    """What allows this script, to the letter (CSP Level 3 §2.3.1 hash-source)."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _add_headers(request: web.Request, response: web.StreamResponse, scripts: str) -> None:
     # Browsers of before 2023 don't count ws: as 'self'; so our own host is named.
     host = request.host
     sockets = f"ws://{host} wss://{host}" if _plain_host(host) else ""
     for name, value in _HEADERS.items():
-        response.headers[name] = value.replace("{sockets}", sockets)
+        response.headers[name] = value.replace("{sockets}", sockets).replace("{scripts}", scripts)
 
 
 def _plain_host(host: str) -> bool:

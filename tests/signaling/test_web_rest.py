@@ -225,7 +225,7 @@ async def test_every_answer_carries_the_security_headers(
         async with session.get(server.public_url + path) as response:
             headers = response.headers
             policy = headers["Content-Security-Policy"]
-            assert "script-src 'self';" in policy
+            assert "script-src 'self' 'sha256-" in policy
             assert "frame-ancestors 'none'" in policy
             assert "unsafe" not in policy
             assert headers["Referrer-Policy"] == "no-referrer"

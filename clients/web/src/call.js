@@ -10,7 +10,7 @@ import { score, settle } from './media/quality.js';
 import { takeSample } from './media/sample.js';
 import { deviceState, statsOf } from './media/stats.js';
 import { PathCare } from './path_care.js';
-import { mediaDelay_ms } from './reconnect.js';
+import { mediaDelay_ms, passes } from './reconnect.js';
 import { ALL_LAYERS, may, others, self } from './state.js';
 
 /** @typedef {import('./media/quality.js').Sample} Sample */
@@ -40,6 +40,8 @@ export class Call {
   /** @type {Peer | null} */
   #peer = null;
   #failures = 0;
+  /** Offers in a row that the server had no time for. */
+  #refusals = 0;
   #connectedAt = 0;
   #offerLost = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -111,15 +113,16 @@ export class Call {
     if (state === 'held') this.#hearing = new Hearing();
     if (!canAsk) return;
     const more = this.#grow();
+    const lost = this.#offerLost && (back || this.#retry === undefined);
     // On hold, and while the WebSocket was gone, nobody could be asked for a new path.
-    if (back && !this.#stands()) this.#path.mend();
-    else if (more || this.#offerLost || this.#saver !== this.#store.get().saver) this.#negotiate();
+    const restarted = back && this.#path.resume();
+    if (!restarted && (more || lost || this.#saver !== this.#store.get().saver)) this.#negotiate();
     this.#tellMedia();
   }
 
   /** The device is on another network: what was the path may be none. */
   networkChanged() {
-    if (this.#peer !== null) this.#path.mend();
+    if (this.#peer !== null) this.#path.move();
   }
 
   /** The server has another answer for us. */
@@ -196,20 +199,31 @@ export class Call {
     if (offers.includes(true) && peer === this.#peer) this.#negotiate();
   }
 
-  #negotiate() {
+  /**
+   * @param {{restart?: boolean}} [how]
+   * @returns {boolean} whether there is anybody to offer to
+   */
+  #negotiate(how) {
     const peer = this.#peer;
-    if (peer === null) return;
+    if (peer === null) return false;
     // Nobody reads an offer of one on hold: it is made on return.
     this.#offerLost = !this.#admitted();
-    if (this.#offerLost) return;
+    if (this.#offerLost) return false;
     this.#saver = this.#store.get().saver;
-    peer.negotiate().catch((error) => {
-      if (peer === this.#peer) this.#refused(error);
-    });
+    peer.negotiate(how).then(
+      () => (this.#refusals = 0),
+      (error) => {
+        if (peer === this.#peer) this.#refused(peer, error);
+      },
+    );
+    return true;
   }
 
-  /** @param {unknown} error */
-  #refused(error) {
+  /**
+   * @param {Peer} peer
+   * @param {unknown} error
+   */
+  #refused(peer, error) {
     const code = /** @type {{code?: string}} */ (error).code;
     if (code === 'connection_lost' || code === 'abandoned') {
       // Whether the server saw the offer is unknown: offer again when it is back.
@@ -217,14 +231,18 @@ export class Call {
       if (this.#store.get().net === 'open') this.sync();
       return;
     }
-    if (code === 'not_admitted') {
-      // Put on hold while it was on its way: the connection is kept for the return.
-      this.#offerLost = true;
-      return;
-    }
     if (code === 'media_busy' && !this.#saidBusy) {
       this.#saidBusy = true;
       this.#onError(error);
+    }
+    // Put on hold while the offer was on its way, or the server has no time for it just now: a
+    // connection that stands is kept, and goes on meanwhile.
+    const stands = peer.pc.connectionState === 'connected';
+    if (code === 'not_admitted' || (stands && passes(code ?? ''))) {
+      this.#offerLost = true;
+      this.#syncIn(mediaDelay_ms(this.#refusals, Math.random()));
+      this.#refusals += 1;
+      return;
     }
     // The browser itself trips over what was negotiated: once more with less to negotiate.
     if (error instanceof DOMException) this.#simulcast = false;
@@ -267,12 +285,7 @@ export class Call {
   /** Look for a new path on the same connection. The WebSocket may have gone with the old one. */
   #restart() {
     this.#session.nudge();
-    const peer = this.#peer;
-    if (peer === null || this.#store.get().net !== 'open' || !this.#admitted()) return false;
-    peer.negotiate({ restart: true }).catch((error) => {
-      if (peer === this.#peer) this.#refused(error);
-    });
-    return true;
+    return this.#store.get().net === 'open' && this.#negotiate({ restart: true });
   }
 
   /** @param {number} [delay_ms] */
@@ -283,12 +296,17 @@ export class Call {
     const wait_ms = delay_ms ?? mediaDelay_ms(this.#failures, Math.random());
     this.#failures += 1;
     const stood = this.#store.get().flow !== 'none';
+    this.#syncIn(wait_ms);
+    this.#release(stood ? 'broken' : 'none');
+  }
+
+  /** @param {number} wait_ms */
+  #syncIn(wait_ms) {
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       this.sync();
     }, wait_ms);
-    this.#release(stood ? 'broken' : 'none');
   }
 
   /** Out of the call: nothing left, nothing pending. */
@@ -305,13 +323,16 @@ export class Call {
     clearInterval(this.#sampling);
     clearInterval(this.#listening);
     this.#offerLost = false;
+    this.#refusals = 0;
     this.#told = '';
-    if (this.#peer === null) return;
-    this.#peer.close();
+    const peer = this.#peer;
     this.#peer = null;
-    this.#connectedAt = 0;
-    this.#steady = { shown: 'none', better: 0 };
-    this.#onSeats([]);
+    if (peer !== null) {
+      peer.close();
+      this.#connectedAt = 0;
+      this.#steady = { shown: 'none', better: 0 };
+      this.#onSeats([]);
+    } else if (this.#store.get().flow === flow) return;
     // What the server asked of the old connection it has not asked of the next.
     this.#store.set({ flow, quality: 'none', room: { ...this.#store.get().room, layers: ALL_LAYERS } });
   }
@@ -337,7 +358,7 @@ export class Call {
     if (peer === null || peer.pc.connectionState !== 'connected') return;
     const packets = await peer.receivedPackets();
     if (peer !== this.#peer || !this.#admitted()) return;
-    if (this.#hearing.note(packets, performance.now())) this.#path.mend();
+    if (this.#hearing.note(packets, performance.now())) this.#path.silence();
   }
 
   async #sample() {

@@ -7,6 +7,8 @@ import { restartDelay_ms } from './reconnect.js';
 
 /** A path that comes back within this needs no help. */
 const PATIENCE_MS = 1200;
+/** A path that stood for this long is as good as new: the next restart waits for nothing. */
+const STEADY_MS = 10_000;
 
 /** Owns one timer; let it `rest` when there is no connection. */
 export class PathCare {
@@ -14,6 +16,8 @@ export class PathCare {
   #restart;
   #attempts = 0;
   #restartedAt = -Infinity;
+  #troubledAt = -Infinity;
+  #owed = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
@@ -30,19 +34,42 @@ export class PathCare {
   /** Somebody says that the path is gone. */
   doubt() {
     if (this.#timer !== undefined || this.#stands()) return;
-    const paused_ms = performance.now() - this.#restartedAt;
-    const wait_ms = Math.max(PATIENCE_MS, restartDelay_ms(this.#attempts) - paused_ms);
-    this.#timer = setTimeout(() => this.#look(), wait_ms);
+    this.#trouble();
+    this.#lookIn(Math.max(PATIENCE_MS, this.#pause_ms()));
   }
 
-  /** Sure to be gone, or the device's own network changed: no need to wait and see. */
-  mend() {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (!this.#restart()) return;
-    this.#attempts += 1;
-    this.#restartedAt = performance.now();
-    this.#timer = setTimeout(() => this.#look(), restartDelay_ms(this.#attempts));
+  /**
+   * Nothing comes any more: no need to wait and see, unless it was tried only just now.
+   *
+   * @returns {boolean} whether a restart is offered at once
+   */
+  silence() {
+    this.#trouble();
+    const pause_ms = this.#pause_ms();
+    if (pause_ms <= 0) return this.#attempt();
+    this.#lookIn(pause_ms);
+    return false;
+  }
+
+  /**
+   * The device's own network changed: what stood before says nothing.
+   *
+   * @returns {boolean} whether a restart is offered
+   */
+  move() {
+    this.#trouble();
+    this.#owed = !this.#attempt();
+    return !this.#owed;
+  }
+
+  /**
+   * Somebody can be asked again.
+   *
+   * @returns {boolean} whether a restart is offered at once
+   */
+  resume() {
+    if (this.#owed) return this.move();
+    return !this.#stands() && this.silence();
   }
 
   /** There is nothing to care for. */
@@ -51,11 +78,42 @@ export class PathCare {
     this.#timer = undefined;
     this.#attempts = 0;
     this.#restartedAt = -Infinity;
+    this.#troubledAt = -Infinity;
+    this.#owed = false;
+  }
+
+  #trouble() {
+    const now = performance.now();
+    if (now - this.#troubledAt >= STEADY_MS) this.#attempts = 0;
+    this.#troubledAt = now;
+  }
+
+  /** @returns {number} how long the last restart still has to show that it helps; 0 or less: no longer */
+  #pause_ms() {
+    return restartDelay_ms(this.#attempts) - (performance.now() - this.#restartedAt);
+  }
+
+  /** @param {number} wait_ms */
+  #lookIn(wait_ms) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#look(), wait_ms);
   }
 
   #look() {
     this.#timer = undefined;
-    if (this.#stands()) this.#attempts = 0;
-    else this.mend();
+    if (this.#stands()) return;
+    this.#trouble();
+    this.#attempt();
+  }
+
+  /** @returns {boolean} whether there was somebody to ask */
+  #attempt() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (!this.#restart()) return false;
+    this.#attempts += 1;
+    this.#restartedAt = performance.now();
+    this.#lookIn(restartDelay_ms(this.#attempts));
+    return true;
   }
 }

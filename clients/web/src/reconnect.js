@@ -63,8 +63,8 @@ export function restartDelay_ms(attempt) {
   return RESTARTS_MS[attempt] ?? 8000;
 }
 
-/** Errors to the first message that pass by themselves: try again instead of giving up. */
-const PASSING = new Set(['store_unavailable', 'media_unavailable', 'internal', 'too_many']);
+/** Errors that pass by themselves: try again instead of giving up. */
+const PASSING = new Set(['store_unavailable', 'media_unavailable', 'media_busy', 'internal', 'too_many']);
 
 /**
  * @param {string} code error code of the server

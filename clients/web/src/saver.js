@@ -32,8 +32,10 @@ export class Saver {
   /** @param {boolean} on */
   turn(on) {
     this.#set(on);
-    if (on) void this.#devices.rest(['video']);
-    else if ((choices().camera_on ?? true) && may(this.#store.get().room, 'speak')) {
+    if (on) {
+      if (this.#devices.screen !== null) this.#devices.unshare();
+      void this.#devices.rest(['video']);
+    } else if ((choices().camera_on ?? true) && may(this.#store.get().room, 'speak')) {
       void this.#devices.turn('video', true);
     }
   }
@@ -51,8 +53,10 @@ export class Saver {
    * @param {App} before
    */
   follow(app, before) {
-    // Whoever switches their camera on wants pictures.
-    if (app.saver && app.devices.video.wanted && !before.devices.video.wanted) this.#set(false);
+    // Whoever switches their camera on, or shares a screen, wants pictures.
+    const { screen, video } = app.devices;
+    const shows = (video.wanted && !before.devices.video.wanted) || (screen && !before.devices.screen);
+    if (app.saver && shows) this.#set(false);
     this.#advise(this.#store.get());
   }
 

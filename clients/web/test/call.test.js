@@ -39,6 +39,7 @@ class PeerConnection {
   }
 
   async setRemoteDescription() {
+    if (PeerConnection.refusal !== null) throw PeerConnection.refusal;
     this.signalingState = 'stable';
   }
 
@@ -50,6 +51,8 @@ class PeerConnection {
     this.signalingState = 'closed';
   }
 
+  /** Thrown at answers. */
+  static refusal = null;
   static mostEncodings = 3;
   static received = 0;
 
@@ -64,6 +67,8 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 let answer;
 let call;
 let complain;
+let devices;
+let nudges;
 let savers;
 let store;
 
@@ -76,8 +81,9 @@ beforeEach(async () => {
     document: { visibilityState: 'visible' },
   });
   store = new Store({ ...INITIAL, net: 'open' });
-  const devices = { microphone: track('audio'), camera: track('video'), screen: track('screen') };
+  devices = { microphone: track('audio'), camera: track('video'), screen: track('screen') };
   savers = [];
+  nudges = 0;
   answer = async () => ({ sdp: '' });
   complain = assert.fail;
   const session = {
@@ -86,7 +92,7 @@ beforeEach(async () => {
       return answer();
     },
     mediaState: async () => undefined,
-    nudge: () => undefined,
+    nudge: () => (nudges += 1),
     stats: () => undefined,
   };
   call = new Call({ store, session, devices, onSeats: () => undefined, onError: (error) => complain(error) });
@@ -242,8 +248,43 @@ test('on hold nothing is offered and the connection is kept, which goes on after
   await settled();
   assert.equal(await pass(5000, 10), 0);
   assert.equal(call.pc, pc);
-  assert.deepEqual(pc.offers.slice(offers), [{ iceRestart: false }], 'what was wanted on hold');
+  assert.deepEqual(pc.offers.slice(offers), [{ iceRestart: true }], 'what was wanted on hold');
   assert.ok(await pass(2000, 0) >= 1, 'a silence after it is noticed again');
+});
+
+test('the silence of a hold is none after it', async (t) => {
+  const pass = clock(t);
+  be(['speak']);
+  await settled();
+  await pass(5000, 10);
+  be([], 'held');
+  await pass(20_000, 0);
+  be([]);
+  assert.equal(await pass(500, 0), 0);
+});
+
+test('whoever is on hold listens to nothing', async (t) => {
+  const pass = clock(t);
+  be([]);
+  await settled();
+  be([], 'held');
+  await pass(5000, 10);
+  await pass(5000, 0);
+  assert.equal(nudges, 0);
+});
+
+test('a network that changed while the WebSocket was gone is told of when it is back', async () => {
+  const { pc } = call;
+  store.set({ net: 'lost' });
+  call.sync();
+  call.networkChanged();
+  await settled();
+  const offers = pc.offers.length;
+  store.set({ net: 'open' });
+  call.sync();
+  call.sync();
+  await settled();
+  assert.deepEqual(pc.offers.slice(offers), [{ iceRestart: true }]);
 });
 
 test('a path that broke on hold is looked for on return', async () => {
@@ -272,6 +313,60 @@ test('an offer that came too late before hold costs no connection', async () => 
   assert.equal(pc.offers.length, offers + 1);
 });
 
+test('one who was admitted just when they offered offers again by themselves', async (t) => {
+  const pass = clock(t);
+  answer = async () => Promise.reject(refusal('not_admitted'));
+  be(['speak']);
+  await settled();
+  const { pc } = call;
+  answer = async () => ({ sdp: '' });
+  assert.equal(await pass(1000, 0), 1);
+  assert.equal(call.pc, pc);
+});
+
+for (const code of ['media_busy', 'media_unavailable', 'store_unavailable', 'internal', 'too_many']) {
+  test(`an offer refused by ${code} costs no connection that stands, and is made again`, async (t) => {
+    const pass = clock(t);
+    be(['speak']);
+    await settled();
+    const { pc } = call;
+    complain = () => undefined;
+    answer = async () => Promise.reject(refusal(code));
+    call.networkChanged();
+    await settled();
+    const refused = pc.offers.length;
+    for (let change = 0; change < 50; change += 1) {
+      call.sync();
+      await settled();
+    }
+    assert.equal(pc.offers.length, refused);
+    const offers = await pass(10_000, 10);
+    assert.ok(offers >= 2 && offers <= 7, `${offers} offers in ten seconds`);
+    answer = async () => ({ sdp: '' });
+    assert.equal(await pass(10_000, 10), 1);
+    assert.deepEqual([call.pc, pc.signalingState], [pc, 'stable']);
+    assert.deepEqual(pc.offers.at(-1), { iceRestart: true });
+    answer = async () => Promise.reject(refusal(code));
+    call.offerAgain();
+    await settled();
+    assert.ok(await pass(750, 10) >= 1, 'the pauses are short again');
+  });
+}
+
+test('a refused offer of a connection that does not stand begins with another', async (t) => {
+  const pass = clock(t);
+  be(['speak']);
+  await settled();
+  const { pc } = call;
+  pc.connectionState = 'disconnected';
+  answer = async () => Promise.reject(refusal('media_unavailable'));
+  call.offerAgain();
+  await settled();
+  answer = async () => ({ sdp: '' });
+  await pass(1000, 0);
+  assert.notEqual(call.pc, pc);
+});
+
 test('when nobody sends any more, a new path is looked for a few times and not for ever', async (t) => {
   const pass = clock(t);
   be(['speak']);
@@ -280,6 +375,59 @@ test('when nobody sends any more, a new path is looked for a few times and not f
   const soon = await pass(20_000, 0);
   assert.ok(soon >= 1 && soon <= 3, `${soon} restarts`);
   assert.equal(await pass(120_000, 0), 0);
+});
+
+test('a word that the media are gone is believed if it is still the last one', async (t) => {
+  const pass = clock(t);
+  be(['speak']);
+  await settled();
+  const { pc } = call;
+  const say = (state) => {
+    store.set({ room: reduce(store.get().room, { type: 'media_connection', state }) });
+    return store.get().room.media;
+  };
+  call.heard(say('closed'));
+  say('connected');
+  await pass(5000, 0);
+  assert.equal(call.pc, pc);
+  call.heard(say('closed'));
+  await pass(5000, 0);
+  assert.notEqual(call.pc, pc);
+});
+
+test('after an answer that the browser trips over, the camera is sent in one size', async (t) => {
+  const pass = clock(t);
+  t.after(() => (PeerConnection.refusal = null));
+  PeerConnection.refusal = new DOMException('', 'OperationError');
+  be(['speak']);
+  await settled();
+  PeerConnection.refusal = null;
+  await pass(1000, 0);
+  assert.equal(call.pc.transceivers[1].sender.encodings.length, 1);
+});
+
+test('what was asked of one shared screen is not asked of the next', async () => {
+  const actives = () => call.pc.transceivers[2].sender.encodings.map(({ active }) => active ?? true);
+  const layers = [{ rid: '', active: false }];
+  store.set({ room: reduce(store.get().room, { type: 'layers', kind: 'screen', layers }) });
+  call.sync();
+  await settled();
+  assert.deepEqual(actives(), [false]);
+  devices.screen = null;
+  call.sync();
+  await settled();
+  assert.deepEqual(actives(), [true]);
+});
+
+test('one who leaves while the connection is rebuilt reads of no broken one', async () => {
+  const { pc } = call;
+  pc.onconnectionstatechange();
+  pc.connectionState = 'failed';
+  pc.onconnectionstatechange();
+  assert.deepEqual([call.pc, store.get().flow], [null, 'broken']);
+  store.set({ room: EMPTY });
+  call.sync();
+  assert.equal(store.get().flow, 'none');
 });
 
 test('a busy server is told of once, until the connection stands', async (t) => {

@@ -11,6 +11,7 @@ let kept;
 let store;
 let saver;
 let cameras;
+let devices;
 
 beforeEach(() => {
   mock.timers.enable({ apis: ['setTimeout'] });
@@ -33,9 +34,20 @@ function open() {
     cameras.push(on);
     store.set({ devices: { ...devices, video: { ...devices.video, wanted: on } } });
   };
-  const devices = { rest: async () => wanted(false), turn: async (_, on) => wanted(on) };
+  devices = {
+    screen: null,
+    rest: async () => wanted(false),
+    turn: async (_, on) => wanted(on),
+    unshare: () => share(null),
+  };
   saver = new Saver(store, devices);
   store.listen((app, before) => saver.follow(app, before));
+}
+
+/** The screen is shared, or no more. */
+function share(screen) {
+  devices.screen = screen;
+  store.set({ devices: { ...store.get().devices, screen: screen !== null } });
 }
 
 function be(more) {
@@ -74,6 +86,18 @@ test('whoever switches the camera on wants pictures', () => {
   saver.turn(true);
   const { devices } = store.get();
   store.set({ devices: { ...devices, video: { ...devices.video, wanted: true } } });
+  assert.equal(store.get().saver, false);
+});
+
+test('sound only ends what one shares of the screen', () => {
+  share({});
+  saver.turn(true);
+  assert.deepEqual([store.get().saver, devices.screen], [true, null]);
+});
+
+test('whoever shares a screen wants pictures', () => {
+  saver.turn(true);
+  share({});
   assert.equal(store.get().saver, false);
 });
 

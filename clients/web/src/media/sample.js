@@ -13,7 +13,7 @@ export async function takeSample(peer) {
   /** @type {Sample} */
   const sample = {
     connected: peer.pc.connectionState === 'connected',
-    rtt_ms: 0,
+    rtt_ms: (chosenPair(report)?.currentRoundTripTime ?? 0) * 1000,
     received: 0,
     lost: 0,
     sent: 0,
@@ -44,11 +44,6 @@ export async function takeSample(peer) {
         sample.sent += report.get(row.localId)?.packetsSent ?? 0;
         sample.sentLost += Math.max(0, row.packetsLost ?? 0);
         break;
-      case 'candidate-pair':
-        if (row.nominated === true && row.state === 'succeeded') {
-          sample.rtt_ms = (row.currentRoundTripTime ?? 0) * 1000;
-        }
-        break;
       case 'media-source':
         if (row.trackIdentifier === camera?.id) sample.cameraFrames = row.frames ?? null;
         else if (row.trackIdentifier === microphone?.id && microphone?.enabled) addSpoken(row, sample);
@@ -57,6 +52,20 @@ export async function takeSample(peer) {
     }
   }
   return sample;
+}
+
+/**
+ * @param {RTCStatsReport} report
+ * @returns {any} the pair that media goes by; one that was left, as by an ICE restart, may look as good
+ */
+function chosenPair(report) {
+  /** @type {any[]} */
+  const rows = [...report.values()];
+  const named = rows.find(({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId);
+  if (named !== undefined) return report.get(named.selectedCandidatePairId);
+  const pairs = rows.filter(({ type }) => type === 'candidate-pair');
+  // Firefox tells no transports, and marks the pair.
+  return pairs.find(({ selected }) => selected) ?? pairs.find(({ nominated, state }) => nominated && state === 'succeeded');
 }
 
 /** @param {import('./peer.js').Peer} peer */

@@ -118,8 +118,9 @@ export class SeatTile {
     setText(this.#role, seated.screen ? '' : roleName(person.role));
     show(this.#muted, silent && !seated.screen);
     show(this.#hand, person.hand_raised && !seated.screen);
-    setText(this.#note, noteFor(seated, person, app));
-    show(this.#note, this.#note.textContent !== '');
+    const note = noteFor(seated, person, app);
+    setText(this.#note, note);
+    show(this.#note, note !== '');
     const paused = sent && pause !== null && !app.saver;
     show(this.#pause, paused);
     if (paused) setText(this.#pause, t(`pictures.${pause}`));
@@ -129,8 +130,8 @@ export class SeatTile {
     setAttribute(this.element, 'data-source', seated.source);
     setAttribute(this.element, 'data-pinned', pinned);
     setAttribute(this.element, 'data-paused', paused);
-    const label = tileLabel(person, pinned, speaking, silent);
-    setAttribute(this.element, 'aria-label', paused ? `${label}, ${t(`pictures.${pause}`)}` : label);
+    const words = [tileLabel(person, pinned, speaking, silent), note, paused ? t(`pictures.${pause}`) : ''];
+    setAttribute(this.element, 'aria-label', words.filter((part) => part !== '').join(', '));
     this.#crop();
   }
 

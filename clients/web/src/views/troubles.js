@@ -21,7 +21,7 @@ const AT_ONCE = 2;
 /** @implements {View} */
 export class Troubles {
   #context;
-  /** @type {Set<string>} */
+  /** @type {Set<string>} never forgotten: after each reconnection the server tells all of them again */
   #read = new Set();
   #rows;
 
@@ -35,8 +35,6 @@ export class Troubles {
 
   /** @param {App} app */
   update({ room }) {
-    const known = new Set(room.faults.map(keyOf));
-    for (const key of this.#read) if (!known.has(key)) this.#read.delete(key);
     const mine = room.me?.participant;
     const unread = room.faults.filter((fault) => !this.#read.has(keyOf(fault)));
     // What one can mend oneself comes first.
