@@ -42,7 +42,7 @@ $(VENV)/dev.stamp: pyproject.toml $(VENV)/bin/pip
 	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable ".[dev]"
 	@touch $@ $(VENV)/run.stamp
 
-$(VENV)/system.stamp: deploy/setup/test-packages.txt deploy/setup/system.sh
+$(VENV)/system.stamp: deploy/setup/test-packages.txt deploy/setup/system.sh | $(VENV)/bin/pip
 	@echo "Installing Debian packages for tests…" >&2
 	@deploy/setup/system.sh deploy/setup/test-packages.txt
 	@touch $@
