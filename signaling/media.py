@@ -179,7 +179,8 @@ class Media:
             opened.add(room)
 
     def forget(self, room: str) -> None:
-        """Nobody here is in the room any more: open it again before the next use."""
+        """Nobody here is in the room any more, or its SFU lost it: open it again before the next
+        use."""
         for sfu in self._sfus.values():
             sfu.opened.discard(room)
 

@@ -54,7 +54,8 @@ class Call:
 
     It offers again by itself: with more seats when the server wants more (up to `max_seats`), when
     it wants another answer given, and on a new PeerConnection when the old one failed or the server
-    lost it, after growing pauses. Once a second it reports how the connection does. aiortc cannot
+    lost it, after growing pauses. On hold it keeps the PeerConnection, and offers what is due when
+    the person is brought back. Once a second it reports how the connection does. aiortc cannot
     restart ICE: while the path is gone it waits for it, until it has failed. It owns the tracks:
     leaving the block stops them. `on_audio` and `on_video` get each decoded frame; be brief there.
     """
@@ -175,13 +176,19 @@ class Call:
             if self._replace:
                 await asyncio.sleep(next(self._pauses_s))
             try:
+                await self._session.until(lambda room: room.my_state == "admitted", within_s=None)
                 await self._negotiate()
             except SessionOver:
                 return
             except (Disconnected, Refused, TimeoutError) as error:
                 logger.info("the offer failed, again after a pause: %s", error)
-                self._replace = True  # the half-made offer cannot be taken back in aiortc
-                self._work.set()
+            except Exception:
+                # What aiortc raises here is not documented; the next PeerConnection may do better.
+                logger.exception("the offer failed, again after a pause")
+            else:
+                continue
+            self._replace = True  # the half-made offer cannot be taken back in aiortc
+            self._work.set()
 
     async def _report(self) -> None:
         statistics = Statistics()

@@ -249,9 +249,10 @@ class Signalling:
     # ---------------------------------------------------------- listening
 
     async def until(
-        self, met: Callable[[RoomCopy], bool], *, within_s: float = REQUEST_TIMEOUT_S
+        self, met: Callable[[RoomCopy], bool], *, within_s: float | None = REQUEST_TIMEOUT_S
     ) -> None:
-        """Wait until the room is so. Raises `TimeoutError`, or `SessionOver` when it never will."""
+        """Wait until the room is so, however long (None). Raises `TimeoutError`, or `SessionOver`
+        when it never will."""
         if met(self.room):
             return
         if self._over is not None:

@@ -118,7 +118,8 @@ class Break(Row, frozen=True, kw_only=True):
     """A time (None: not over) in which somebody was not seen or heard, or saw or heard nothing.
 
     `reason`: `microphone_muted`, `microphone_silent`, `camera_muted`, `camera_frozen`,
-    `uplink_blocked`, `downlink_blocked`, `decoder_stalled`, `connection_lost`.
+    `uplink_blocked`, `downlink_blocked`, `decoder_stalled`, `media_lost` (by the server),
+    `connection_lost`.
     """
 
     reason: str

@@ -26,7 +26,7 @@ from signaling.metrics import Metrics
 from signaling.protocol import messages as wire
 from signaling.protocol.codes import ErrorCode
 from signaling.recording import Recordings
-from signaling.rooms import commands, consent
+from signaling.rooms import commands, consent, effects
 from signaling.rooms.commands import Command
 from signaling.rooms.effects import may_negotiate
 from signaling.rooms.room import MediaHost, Room
@@ -273,18 +273,20 @@ class Consultations:
         if before is not None and running is not None:
             self._recording_failed(live.room.id, running.id)
 
+        if before is not None:
+            self.media.forget(live.room.id)  # also when it is the same SFU, which began anew
+
         async def open_there() -> None:
             await self._performer.open(live)
             if before is not None:
-                self._renegotiate(live, frozenset(each.participant for each in live.admitted()))
+                self._renegotiate(live, effects.with_media(live.room))
 
         self._background(open_there(), "open")
 
     def _renegotiate(self, live: LiveRoom, participants: frozenset[str]) -> None:
-        for listener in live.admitted():
-            if listener.participant in participants:
-                self._quality.begin_anew(live.room.id, listener.participant)
-                listener.send(wire.MediaConnection(state="renegotiate"))
+        for participant in participants:
+            self._quality.lost_media(live.room.id, participant)
+        live.lost_media(participants)
 
     def _background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         async def quiet() -> None:

@@ -157,6 +157,19 @@ class LiveRoom:
         seats = pictures.seats if pictures is not None else ()
         return frozenset(seat for seat, state in enumerate(seats) if state == "shown")
 
+    def lost_media(self, participants: frozenset[str]) -> None:
+        """The SFU knows nothing of these people's media any more: they must set it up anew. Told at
+        once, or when they come back, until the SFU says something newer."""
+        for participant in participants:
+            self._seatings.pop(participant, None)
+            self._pictures.pop(participant, None)
+            self._layers.pop((participant, "camera"), None)
+            self._layers.pop((participant, "screen"), None)
+            self._offers_wanted.pop(participant, None)
+            renegotiate = wire.MediaConnection(state="renegotiate")
+            self._transports[participant] = renegotiate
+            self._send(renegotiate, participant)
+
     def set_faults(self, participant: str, faults: tuple[Break, ...] | None) -> None:
         """The faults of a person whom this process watches over; None when it does not any more."""
         if faults == self._faults.get(participant):

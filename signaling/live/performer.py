@@ -156,16 +156,31 @@ class Performer:
 
     async def _give_back(self, room_id: str) -> MediaHost | None:
         """The same for one room; returns its host. Raises `StoreUnavailable`."""
-        try:
-            host = (await self._rooms.read(room_id)).media
-        except RoomUnknown:
-            host = None
+        host = await self._host_of(room_id)
         for each in [each for each in self._unhosted if each[0] == room_id]:
-            if host is None or host.url != each[1]:
+            url = each[1]
+            if host is None or host.url != url:
                 with contextlib.suppress(MediaUnavailable):
-                    await self._media.unmake(each[1], room_id)
+                    await self._media.unmake(url, room_id)
+                host = await self._host_of(room_id)
+                if host is not None and host.url == url:
+                    await self._begin_anew(room_id, host)
             self._unhosted.discard(each)
         return host
+
+    async def _host_of(self, room_id: str) -> MediaHost | None:
+        try:
+            return (await self._rooms.read(room_id)).media
+        except RoomUnknown:
+            return None
+
+    async def _begin_anew(self, room_id: str, host: MediaHost) -> None:
+        """Another process made it the host just before it was made to close the room: by a new
+        epoch all processes learn that what they told it is lost."""
+        again = commands.HostMedia(url=host.url, epoch=host.epoch + 1)
+        with contextlib.suppress(RequestError):
+            await self._rooms.change(room_id, again)
+        self._rooms.doubtful.setdefault(room_id, "")
 
     def _is_just_lost(self, url: str) -> bool:
         lost_at = self._host_lost_at.setdefault(url, time.monotonic())
@@ -212,14 +227,14 @@ class Performer:
 
     async def reconcile(self, room_id: str, broken: str = "") -> frozenset[str]:
         """Tell SFU and recorder all that should be so. Returns whose media must be set up anew:
-        the people in the call who have no transport there. `broken` is a recording that cannot go
-        on."""
+        the people in the call or on hold who have no transport there. `broken` is a recording that
+        cannot go on."""
         room = await self._rooms.read(room_id)
         if room.state == "ended":
             await self.settle(room)
             return frozenset()
-        inside = {person.id for person in room.participants if person.state == "admitted"}
         if room.media is None:
+            inside = any(person.state == "admitted" for person in room.participants)
             if inside and self._media.serving():
                 async with self._lock(room_id):
                     await self.host(room)
@@ -230,7 +245,7 @@ class Performer:
             await self.renew_recording(room_id, running.id)
             room = await self._rooms.read(room_id)
         await self._carry_out(room, effects.desired(room))
-        return frozenset(inside - (known or frozenset()))
+        return effects.with_media(room) - (known or frozenset())
 
     async def resume_recording(self, live: LiveRoom) -> None:
         """The recorder is there anew: it continues what runs, or the recording has failed. What

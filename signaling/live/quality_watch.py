@@ -58,10 +58,7 @@ class QualityWatch:
         """Look once a second, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            try:
-                self.look()
-            except Exception:
-                log.exception("the watch over quality failed")
+            self.look()
 
     def look(self) -> None:
         """Look at every room, and from time to time have it written down what was measured."""
@@ -69,16 +66,23 @@ class QualityWatch:
         live = {each.room.id: each for each in self._rooms.live()}
         for gone in self._watches.keys() - live.keys():
             del self._watches[gone], self._periods[gone]
-        for room_id, room in live.items():
-            watch = self._watch(room)
-            watch.look(now)
-            period = _period(room_id, now)
-            notes = period != self._periods[room_id]
-            self._periods[room_id] = period
-            if notes:
-                for score in watch.take_scores():
-                    self._metrics.quality_score.observe(score)
-            self._write(room_id, watch.measured() if notes else ())
+        for room in live.values():
+            try:
+                self._look_at(room, now)
+            except Exception:  # a fault of ours with one room must not cost the others their watch
+                log.exception("the watch over a room failed")
+
+    def _look_at(self, room: LiveRoom, now: float) -> None:
+        room_id = room.room.id
+        watch = self._watch(room)
+        watch.look(now)
+        period = _period(room_id, now)
+        notes = period != self._periods[room_id]
+        self._periods[room_id] = period
+        if notes:
+            for score in watch.take_scores():
+                self._metrics.quality_score.observe(score)
+        self._write(room_id, watch.measured() if notes else ())
 
     def hear(self, live: LiveRoom, flows: Flows) -> None:
         """A second of a room at its SFU."""
@@ -94,6 +98,12 @@ class QualityWatch:
         watch = self._watches.get(room_id)
         if watch is not None:
             watch.begin_anew(participant, self._clock())
+
+    def lost_media(self, room_id: str, participant: str) -> None:
+        """The room's SFU, or what it knew of somebody's media, is gone."""
+        watch = self._watches.get(room_id)
+        if watch is not None:
+            watch.lost_media(participant, self._clock())
 
     def last_words(self, room_id: str) -> tuple[Command, ...]:
         """What was measured and is not written down, for one who is about to end it."""

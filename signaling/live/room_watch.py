@@ -16,15 +16,23 @@ from signaling.protocol.messages import FaultCode
 from signaling.quality.faults import Detector
 from signaling.quality.observations import Duty, Flow
 from signaling.quality.tally import Tally
-from signaling.quality.telling import running
+from signaling.quality.telling import fault_code, running
 from signaling.rooms.commands import Command, NoteFaults, NoteQuality
 from signaling.rooms.effects import permit
 from signaling.rooms.room import Break, Measured, Participant
 
 #: In a second with one of these nobody hears them, or they hear nobody.
 _BROKEN: frozenset[str] = frozenset(
-    {"microphone_muted", "microphone_silent", "uplink_blocked", "downlink_blocked"}
+    {
+        "microphone_muted",
+        "microphone_silent",
+        "uplink_blocked",
+        "downlink_blocked",
+        "media_lost",
+    }
 )
+#: Who is cut off stays so while they try anew.
+_CUT_OFF: frozenset[str] = frozenset({"uplink_blocked", "downlink_blocked"})
 
 
 class _Watched:
@@ -34,6 +42,12 @@ class _Watched:
         self.detector = Detector(now)
         self.tally = tally
         self.faults: tuple[Break, ...] = ()
+        #: Since when their SFU is gone and they are not connected again.
+        self.lost_since: float | None = None
+
+    @property
+    def is_broken(self) -> bool:
+        return bool(_BROKEN & _named(self.faults))
 
 
 class RoomWatch:
@@ -62,11 +76,13 @@ class RoomWatch:
             row = rows.get(PeerId(person.id))
             flow = _flow(row) if row is not None else None
             watched.detector.take_flow(flow, now)
+            if flow is not None:
+                watched.lost_since = None
             self._judge(person, watched, now)
             if flow is not None:
-                broken = any(each.reason in _BROKEN for each in watched.faults)
-                watched.tally.second(flow, watched.detector.fresh_stats(now), broken=broken)
-            elif "uplink_blocked" in _named(watched.faults):
+                stats = watched.detector.fresh_stats(now)
+                watched.tally.second(flow, stats, broken=watched.is_broken)
+            elif watched.is_broken:
                 watched.tally.second_without()
 
     def report(self, participant: str, stats: wire.Stats, now: float) -> None:
@@ -87,8 +103,18 @@ class RoomWatch:
     def begin_anew(self, participant: str, now: float) -> None:
         """Somebody's media is set up anew; who was cut off stays so until it is."""
         watched = self._watched.get(participant)
-        if watched is not None and "uplink_blocked" not in _named(watched.faults):
+        if watched is not None and not _CUT_OFF & _named(watched.faults):
             watched.detector.begin_anew(now)
+
+    def lost_media(self, participant: str, now: float) -> None:
+        """Somebody's media is gone with their SFU: a break, since they were last seen there."""
+        watched = self._watched.get(participant)
+        if watched is not None and watched.lost_since is None:
+            watched.lost_since = watched.detector.connected_at
+            if watched.lost_since is not None:
+                for _ in range(int(now - watched.lost_since)):
+                    watched.tally.second_without()
+        self.begin_anew(participant, now)
 
     def changes(self) -> tuple[Command, ...]:
         """What the room does not say yet of our people's faults."""
@@ -150,9 +176,13 @@ class RoomWatch:
     def _judge(self, person: Participant, watched: _Watched, now: float) -> None:
         before = {each.reason for each in watched.faults}
         watched.faults = watched.detector.judge(self._duty(person), now)
+        if watched.lost_since is not None:
+            lost = Break(reason="media_lost", start=watched.lost_since)
+            watched.faults = (*watched.faults, lost)
         for each in watched.faults:
-            if each.reason not in before and each.reason != "connection_lost":
-                self._on_fault(each.reason)
+            code = fault_code(each)
+            if code is not None and code not in before:
+                self._on_fault(code)
         self.live.set_faults(person.id, watched.faults)
 
     def _duty(self, person: Participant) -> Duty:
@@ -162,9 +192,19 @@ class RoomWatch:
         return Duty(
             audio=person.media.audio and "audio" in send,
             video=person.media.video and "video" in send and takes_picture,
-            may_send=bool(send),
+            may_send_audio="audio" in send,
+            may_send_video="video" in send,
+            receives=any(
+                _sends(other) for other in self.live.room.participants if other.id != person.id
+            ),
             pictures=self.live.pictures(person.id),
         )
+
+
+def _sends(person: Participant) -> bool:
+    session, media = person.session, person.media
+    is_there = person.state == "admitted" and session is not None and not session.lost
+    return is_there and (media.audio or media.video or media.screen)
 
 
 def _named(faults: tuple[Break, ...]) -> frozenset[str]:

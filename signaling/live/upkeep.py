@@ -18,6 +18,7 @@ from typing import Any, Literal
 from signaling.errors import RoomUnknown, SignalingError, StoreUnavailable
 from signaling.live.consultations import Consultations
 from signaling.rooms.commands import Disconnect, Expire, ForgetNode, Lose
+from signaling.rooms.lifecycle import may_expire
 from signaling.rooms.room import Participant, Room
 from signaling.store.port import Node, Store
 
@@ -200,7 +201,7 @@ class Upkeep:
                 await self._consultations.change(room.id, ForgetNode(node=node))
                 await self._consultations.reconcile(room.id)
         await self._lose(room)
-        if time.time() >= room.expires_at:
+        if may_expire(room, time.time()):
             await self._consultations.change(room.id, Expire())
 
     def _is_dead(self, node: str) -> bool:

@@ -34,6 +34,8 @@ _SILENT_LEVEL = 4e-5
 _STALLED_FRAMES = 5
 #: Fewer a second may well fall between two reports of the client.
 _FEW_PACKETS = 3
+#: A network that loses more may be too full for any picture, whatever the camera gives.
+_CONGESTED_LOSS = 0.1
 
 #: What says nothing new when the one on the left is known.
 _EXPLAINS: dict[FaultCode, tuple[FaultCode, ...]] = {
@@ -85,8 +87,9 @@ class Detector:
 
         Late reports are no signs of now, but what they count has happened.
         """
-        grown = growth(self._stats, stats) if self._stats is not None else None
-        self._growth = grown if now - self._stats_at < 2 * _FRESH_S else None
+        earlier, elapsed_s = self._stats, now - self._stats_at
+        grown = growth(earlier, stats, elapsed_s) if earlier is not None else None
+        self._growth = grown if elapsed_s < 2 * _FRESH_S else None
         self._stats, self._stats_at = stats, now
         return grown
 
@@ -97,6 +100,11 @@ class Detector:
     def fresh_growth(self, now: float) -> Growth | None:
         """What the client's counters grew by of late."""
         return self._growth if now - self._stats_at < _FRESH_S else None
+
+    @property
+    def connected_at(self) -> float | None:
+        """When they were last seen at the SFU, if they were in its last second."""
+        return self._flow_at if self._flow is not None else None
 
     def judge(self, duty: Duty, now: float) -> tuple[Break, ...]:
         """The faults now, each since when; `duty` is what should flow."""
@@ -121,37 +129,42 @@ class Detector:
     def _signs(self, duty: Duty, now: float) -> Iterator[tuple[FaultCode, bool | None, float]]:
         """Each fault's sign, and when the time that it speaks of began."""
         flow_began, stats_began = self._flow_at - 1.0, self._stats_at - 1.0
-        yield "uplink_blocked", self._is_uplink_blocked(duty, now), flow_began
+        yield "uplink_blocked", self._is_uplink_blocked(now), flow_began
         said = stats_began if self.fresh_stats(now) is not None else flow_began
         yield "microphone_muted", self._is_microphone_muted(duty, now), said
         yield "microphone_silent", self._is_silent(now), flow_began
         yield "camera_muted", self._is_camera_muted(duty, now), stats_began
         yield "camera_frozen", self._is_frozen(now), max(flow_began, stats_began)
         unheard = max(flow_began, stats_began)
-        if self.fresh_stats(now) is None:
+        if self.fresh_stats(now) is None and self._flow is not None:
             # The client's last word, if any, was that it receives.
             unheard = max(self._flow_at - _UNCONFIRMED_S, self._stats_at)
-        yield "downlink_blocked", self._is_downlink_blocked(now), unheard
+        yield "downlink_blocked", self._is_downlink_blocked(duty, now), unheard
         yield "decoder_stalled", self._is_stalled(duty, now), stats_began
 
     def _flow_is_fresh(self, now: float) -> bool:
         return now - self._flow_at < _FRESH_S
 
-    def _is_uplink_blocked(self, duty: Duty, now: float) -> bool | None:
+    def _is_uplink_blocked(self, now: float) -> bool | None:
         if not self._flow_is_fresh(now):
             return None
-        if not self._settled(self._audio_due_since, now) and not self._settled(
+        if not self._uplink_is_due(now):
+            return False
+        return self._is_cut_off(now) if self._flow is None else self._flow.up_bps == 0
+
+    def _uplink_is_due(self, now: float) -> bool:
+        return self._settled(self._audio_due_since, now) or self._settled(
             self._video_due_since, now
-        ):
-            return False
-        if not self._connected and now - self._began_at < _CONNECTS_S:
-            return False
-        return self._flow is None or self._flow.up_bps == 0
+        )
+
+    def _is_cut_off(self, now: float) -> bool:
+        """Of one without a connection: it was there, or should be by now."""
+        return self._connected or now - self._began_at >= _CONNECTS_S
 
     def _is_microphone_muted(self, duty: Duty, now: float) -> bool | None:
         stats = self.fresh_stats(now)
         if stats is not None:
-            return duty.may_send and stats.microphone == "muted"
+            return duty.may_send_audio and stats.microphone == "muted"
         if self._stats is not None or not self._flow_is_fresh(now):
             return None
         # Of a client that tells nothing of its devices: only a switch gives nothing but zeros.
@@ -183,7 +196,7 @@ class Detector:
 
     def _is_camera_muted(self, duty: Duty, now: float) -> bool | None:
         stats = self.fresh_stats(now)
-        return None if stats is None else duty.may_send and stats.camera == "muted"
+        return None if stats is None else duty.may_send_video and stats.camera == "muted"
 
     def _is_frozen(self, now: float) -> bool | None:
         stats, grown = self.fresh_stats(now), self.fresh_growth(now)
@@ -191,23 +204,34 @@ class Detector:
             return False
         if stats is not None and stats.camera != "on":
             return False
-        if grown is not None and grown.camera_frames is not None:
-            # Pictures that the camera gives and the SFU does not see were lost after it.
-            return grown.camera_frames == 0
+        frames = grown.camera_frames if grown is not None else None
+        if frames == 0:
+            return True
         if not self._flow_is_fresh(now):
             return None
-        return self._flow is not None and self._flow.video_frames == 0 and self._flow.up_bps > 0
-
-    def _is_downlink_blocked(self, now: float) -> bool | None:
-        if not self._flow_is_fresh(now):
-            return None
-        if self._flow is None or self._flow.down_packets < _FEW_PACKETS:
+        flow = self._flow
+        if flow is None or flow.video_frames > 0:
             return False
+        if frames is not None:
+            # The camera gives pictures. Where sound comes through whole, no network took them all.
+            return flow.audio_packets > 0 and flow.up_loss < _CONGESTED_LOSS
+        return flow.up_bps > 0
+
+    def _is_downlink_blocked(self, duty: Duty, now: float) -> bool | None:
+        if not self._flow_is_fresh(now):
+            return None
+        if self._flow is None:
+            # What keeps one who should send from connecting is named as their uplink's.
+            return None if self._uplink_is_due(now) else duty.receives and self._is_cut_off(now)
+        if self._flow.down_packets < _FEW_PACKETS:
+            return None
         if self.fresh_stats(now) is not None:
             grown = self.fresh_growth(now)
             return None if grown is None else grown.received_packets == 0
-        # Confirmations come by the uplink: when that is dead they say nothing of the downlink.
-        return self._flow.up_bps > 0 and not self._flow.acknowledged
+        if self._flow.up_bps == 0 and self._uplink_is_due(now):
+            # Confirmations come by the uplink: when that is dead they say nothing of the downlink.
+            return False
+        return not self._flow.acknowledged
 
     def _is_stalled(self, duty: Duty, now: float) -> bool | None:
         grown = self.fresh_growth(now)

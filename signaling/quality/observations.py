@@ -6,9 +6,11 @@ import msgspec
 
 from signaling.protocol.messages import SeatStats, Stats
 
-#: Reports that follow each other are seconds apart. What grew by more is no measurement: a client's
-#: word must not make nonsense of the record. A freeze is counted when it is over, however long.
-_MOST_AUDIO_SAMPLES = 10 * 48_000
+#: What grew by more than this is no measurement: a client's word must not make nonsense of the
+#: record. Sound is counted as it comes, and a report may have been on its way for some seconds; a
+#: freeze is counted when it is over, however long.
+_SAMPLES_PER_S = 48_000
+_LATE_S = 10.0
 _MOST_FREEZES = 100
 _MOST_FREEZE_MS = 3_600_000.0
 
@@ -36,12 +38,14 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 class Duty(msgspec.Struct, frozen=True, kw_only=True):
     """What should flow now: what the person has switched on and may send, and somebody takes.
 
-    `pictures` are the seats whose picture the SFU sends to them.
+    `receives`: somebody else sends. `pictures` are the seats whose picture the SFU sends to them.
     """
 
     audio: bool
     video: bool
-    may_send: bool
+    may_send_audio: bool
+    may_send_video: bool
+    receives: bool
     pictures: frozenset[int]
 
 
@@ -64,15 +68,17 @@ class Growth(msgspec.Struct, frozen=True, kw_only=True):
     seats: dict[int, SeatGrowth]
 
 
-def growth(before: Stats, after: Stats) -> Growth | None:
-    """The difference of two reports; None when the counters began anew between them."""
+def growth(before: Stats, after: Stats, elapsed_s: float) -> Growth | None:
+    """The difference of two reports that came `elapsed_s` apart; None when the counters began anew
+    between them."""
     if after.received_packets < before.received_packets:
         return None
     earlier = {seat.seat: seat for seat in before.seats}
     seats = {
         seat.seat: grown
         for seat in after.seats
-        if seat.seat in earlier and (grown := _seat(earlier[seat.seat], seat)) is not None
+        if seat.seat in earlier
+        and (grown := _seat(earlier[seat.seat], seat, elapsed_s)) is not None
     }
     camera = None
     if before.camera_frames is not None and after.camera_frames is not None:
@@ -84,7 +90,7 @@ def growth(before: Stats, after: Stats) -> Growth | None:
     )
 
 
-def _seat(before: SeatStats, after: SeatStats) -> SeatGrowth | None:
+def _seat(before: SeatStats, after: SeatStats, elapsed_s: float) -> SeatGrowth | None:
     grown = SeatGrowth(
         concealed_samples=after.concealed_samples - before.concealed_samples,
         audio_samples=after.audio_samples - before.audio_samples,
@@ -94,13 +100,14 @@ def _seat(before: SeatStats, after: SeatStats) -> SeatGrowth | None:
         freeze_ms=after.freeze_ms - before.freeze_ms,
     )
     began_anew = any(each < 0 for each in msgspec.structs.astuple(grown))
-    return None if began_anew or not _is_plausible(grown) else grown
+    return None if began_anew or not _is_plausible(grown, elapsed_s) else grown
 
 
-def _is_plausible(grown: SeatGrowth) -> bool:
+def _is_plausible(grown: SeatGrowth, elapsed_s: float) -> bool:
+    most_samples = (elapsed_s + _LATE_S) * _SAMPLES_PER_S
     return (
-        grown.concealed_samples <= _MOST_AUDIO_SAMPLES
-        and grown.audio_samples <= _MOST_AUDIO_SAMPLES
+        grown.concealed_samples <= most_samples
+        and grown.audio_samples <= most_samples
         and grown.freezes <= _MOST_FREEZES
         and grown.freeze_ms <= _MOST_FREEZE_MS
     )

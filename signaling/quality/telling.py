@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import get_args
 
 from signaling.protocol.messages import Fault, FaultCode, Text
 from signaling.rooms.roles import Permission, may
@@ -95,12 +94,12 @@ OTHERS: dict[FaultCode, Text] = {
     ),
 }
 
-_CODES: frozenset[str] = frozenset(get_args(FaultCode))
-
 
 def running(person: Participant) -> tuple[Break, ...]:
-    """The faults of a person that are not over, as the room has them."""
-    return tuple(each for each in person.breaks if each.end is None and each.reason in _CODES)
+    """What is wrong with a person's media now, as the room has it."""
+    return tuple(
+        each for each in person.breaks if each.end is None and each.reason != "connection_lost"
+    )
 
 
 def told(
@@ -120,9 +119,12 @@ def told(
         for person, breaks in people
         if person.id == participant or may(person.role, Permission.SPEAK)
         for each in breaks
-        if (code := _code(each)) is not None
+        if (code := fault_code(each)) is not None
     )
 
 
-def _code(each: Break) -> FaultCode | None:
-    return None if each.reason == "connection_lost" else each.reason
+def fault_code(each: Break) -> FaultCode | None:
+    """Of what people are told as a fault; None of a break that they learn of in another way."""
+    if each.reason == "media_lost" or each.reason == "connection_lost":
+        return None
+    return each.reason

@@ -194,6 +194,14 @@ def _archive(room: Room) -> tuple[Effect, ...]:
     return (Archive(),) if room.started_at is not None else ()
 
 
+def with_media(room: Room) -> frozenset[str]:
+    """Who has a media connection, or should have: people in the call, and on hold, where it is
+    kept."""
+    return frozenset(
+        person.id for person in room.participants if person.state in ("admitted", "held")
+    )
+
+
 def may_negotiate(room: Room, participant_id: str) -> bool:
     """Whether an SDP offer of this person is taken now. Raises `RoomError` for somebody unknown."""
     allowed = permit(room, find(room, participant_id))

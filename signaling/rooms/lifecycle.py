@@ -101,12 +101,17 @@ def _end(draft: Draft, command: c.End) -> None:
     _finish(draft, "ended", command)
 
 
-def _expire(draft: Draft, command: c.Expire) -> None:
+def may_expire(room: Room, now: float) -> bool:
+    """Whether its time is over and nobody is in the call: `Expire` ends it then."""
     in_call = any(
         person.state in ("admitted", "held") and person.session and not person.session.lost
-        for person in draft.room.participants
+        for person in room.participants
     )
-    if draft.now >= draft.room.expires_at and not in_call:
+    return now >= room.expires_at and not in_call
+
+
+def _expire(draft: Draft, command: c.Expire) -> None:
+    if may_expire(draft.room, draft.now):
         _finish(draft, "expired", command)
 
 

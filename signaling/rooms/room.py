@@ -25,8 +25,9 @@ from signaling.protocol.messages import (
     Role,
 )
 
-#: Why somebody was not seen or heard: a fault, or away for longer than the grace period.
-BreakReason = FaultCode | Literal["connection_lost"]
+#: Why somebody was not seen or heard: a fault, their SFU lost, or away for longer than the grace
+#: period.
+BreakReason = FaultCode | Literal["media_lost", "connection_lost"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,7 +45,7 @@ class _File:
         """The representation that the browser takes; 304 when it has that already."""
         headers = {"Cache-Control": caching, "Vary": vary}  # RFC 9110 §12.5.5
         body, etag = self.body, self.etag
-        if "gzip" in request.headers.get("Accept-Encoding", "").lower():
+        if _takes_gzip(request.headers.get("Accept-Encoding", "")):
             body, etag = self.packed, self.packed_etag
             headers["Content-Encoding"] = "gzip"
         if status == 200:
@@ -91,6 +91,15 @@ class StaticFiles:
         if page is None or not wants_page or request.path.startswith("/v1/"):
             raise web.HTTPNotFound
         return page.response(request, 404, "Accept, Accept-Encoding", "no-store")
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """What is accepted with weight 0 is not (RFC 9110 §12.4.2)."""
+    for each in accepted.lower().split(","):
+        coding, _, weight = each.partition(";")
+        if coding.strip() == "gzip":
+            return weight.replace(" ", "").rstrip("0.") != "q="
+    return False
 
 
 def _read(path: Path, content_type: str) -> _File:

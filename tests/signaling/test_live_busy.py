@@ -21,6 +21,7 @@ from signaling.metrics import Metrics
 from signaling.protocol import messages as wire
 from signaling.protocol.codes import ErrorCode
 from signaling.rooms import commands as c
+from signaling.rooms.room import Room
 from signaling.web.problems import problem_of
 from tests.signaling.live_desk import NODE, ROOM, FailingStore, visit
 from tests.signaling.live_desk import store as store
@@ -166,6 +167,47 @@ async def test_store_away_meanwhile__the_room_is_given_back(
     host = await site.host()
     assert site.taken() == ([host] if host else [])
     assert bool(host) is not room_goes
+
+
+async def test_another_process_makes_it_the_host_meanwhile__all_begin_anew(
+    site: Site, store: FailingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Consultations(
+        node="other",
+        store=store,
+        metrics=Metrics(),
+        control_secret="secret",
+        spool=ArchiveSpool(tmp_path / "other"),
+    )
+    read, (url, _) = site.consultations.rooms.read, site.consultations.media.serving()
+    room = await site.consultations.read(ROOM)
+    store.away = True
+    with pytest.raises(StoreUnavailable):
+        await site.consultations._performer.host(room)
+    store.away = False
+    site.consultations.rooms.doubtful.clear()
+
+    async def read_and_be_too_late(room_id: str) -> Room:
+        room = await read(room_id)
+        if room.media is None:
+            await other._performer.host(room)
+        return room
+
+    monkeypatch.setattr(site.consultations.rooms, "read", read_and_be_too_late)
+    try:
+        await other.media.use([url])
+        await eventually(lambda: None if other.media.serving() else "no SFU")
+        other.rooms.enter(room)
+        host = next(each for each in site.sfus if each.url == url)
+        await site.consultations.catch_up()
+        await eventually(lambda: None if site.taken() == [url] else f"taken: {site.taken()}")
+        assert host.heard(sfu.CloseRoom)
+        since = len(host.told)
+        await site.consultations.catch_up()
+        permits = [each.peer for each in host.told[since:] if isinstance(each, sfu.Permit)]
+        assert "chair" in permits
+    finally:
+        await other.close()
 
 
 async def test_answer_of_the_store_lost__the_host_keeps_the_room(

@@ -14,7 +14,7 @@ import pytest
 
 from recorder.control import messages as recorder
 from sfu.control import messages as sfu
-from sfu.ids import RoomId, TapId
+from sfu.ids import PeerId, RoomId, TapId
 from signaling.errors import StoreUnavailable
 from signaling.media import MediaUnavailable
 from signaling.protocol import messages as wire
@@ -23,6 +23,7 @@ from signaling.rooms import commands as c
 from signaling.rooms import consent, effects
 from signaling.rooms.lifecycle import apply
 from signaling.store.redis import RedisStore
+from tests.signaling import flows
 from tests.signaling.live_desk import ROOM, Desk, FailingStore, desk_with
 from tests.signaling.live_desk import desk as desk
 from tests.signaling.live_desk import store as store
@@ -358,6 +359,81 @@ async def test_sfu_that_came_back_is_not_held_to_its_earlier_absence(desk: Desk)
     assert not desk.consultations._performer._host_lost_at
 
 
+# ------------------------------------------------------------------ media that is lost
+
+
+def connections(page: flows.Page) -> list[str]:
+    return [each.state for each in page.told if isinstance(each, wire.MediaConnection)]
+
+
+async def connected(desk: Desk) -> flows.Page:
+    """The patient's WebSocket, when it was told that their media is connected."""
+    await desk.admit()
+    patient = flows.Page("patient")
+    await desk.consultations.attach(ROOM, patient)
+    transport = sfu.PeerTransport(room=RoomId(ROOM), peer=PeerId("patient"), state="connected")
+    await desk.sfu.emit(transport)
+    await eventually(lambda: None if connections(patient) == ["connected"] else "not told")
+    return patient
+
+
+async def told_all_again(desk: Desk, since: int) -> None:
+    """Wait until the SFU that is there now has been told of everybody."""
+
+    def complaint() -> str | None:
+        told = {each.peer for each in desk.sfu.told[since:] if isinstance(each, sfu.Permit)}
+        return None if {"chair", "patient"} <= told else f"told of {told}"
+
+    await eventually(complaint)
+
+
+async def test_sfu_starts_anew_during_a_hold__renegotiated_on_return(desk: Desk) -> None:
+    patient = await connected(desk)
+    await desk.consultations.change(ROOM, c.Hold(actor="chair", participant="patient"))
+    patient.told.clear()
+    since = len(desk.sfu.told)
+    await sfu_starts_anew(desk)
+    await told_all_again(desk, since)
+    await desk.consultations.reconcile(ROOM)
+    assert connections(patient) == []
+    await desk.consultations.change(ROOM, c.Return(actor="chair", participant="patient"))
+    assert connections(patient) == ["renegotiate"]
+
+
+async def test_sfu_starts_anew_while_one_is_away__renegotiated_on_resume(desk: Desk) -> None:
+    await desk.consultations.detach(ROOM, await connected(desk))
+    since = len(desk.sfu.told)
+    await sfu_starts_anew(desk)
+    await told_all_again(desk, since)
+    await desk.consultations.reconcile(ROOM)
+    await desk.consultations.attach(ROOM, again := flows.Page("patient"))
+    again_here = c.Reconnect(
+        participant="patient",
+        secret_sha256="secret-patient-1",
+        node=desk.consultations.node,
+        connection=again.connection,
+    )
+    await desk.consultations.change(ROOM, again_here)
+    assert connections(again)[:1] == ["renegotiate"]
+
+
+@pytest.mark.parametrize("anew", ["another", "the same"])
+async def test_room_moves_during_a_hold__renegotiated_on_return(desk: Desk, anew: str) -> None:
+    patient = await connected(desk)
+    await desk.consultations.change(ROOM, c.Hold(actor="chair", participant="patient"))
+    await desk.consultations.attach(ROOM, chair := flows.Page("chair"))
+    since = len(desk.sfu.told)
+    url = "ws://127.0.0.1:1/control" if anew == "another" else desk.sfu.url
+    desk.sfu.rooms.clear()
+    await desk.consultations.rooms.change(ROOM, c.HostMedia(url=url, epoch=9))
+    await eventually(lambda: None if connections(chair) == ["renegotiate"] else "not told")
+    opened = [each for each in desk.sfu.told[since:] if isinstance(each, sfu.OpenRoom)]
+    assert bool(opened) is (anew == "the same")
+    patient.told.clear()
+    await desk.consultations.change(ROOM, c.Return(actor="chair", participant="patient"))
+    assert "renegotiate" in connections(patient)
+
+
 # ------------------------------------------------------------------ sessions
 
 
@@ -415,7 +491,7 @@ async def test_node_is_there_while_an_sfu_hangs(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("signaling.live.upkeep._TICK_S", 0.02)
-    monkeypatch.setattr("signaling.live.upkeep._NODE_TTL_S", 0.5)
+    monkeypatch.setattr("signaling.live.upkeep._NODE_TTL_S", 2.0)
     await desk.admit()
     desk.sfu.silent = True
     desk.consultations.rooms.doubtful[ROOM] = ""
@@ -426,7 +502,7 @@ async def test_node_is_there_while_an_sfu_hangs(
 
         async def complaint() -> str | None:
             assert await desk.store.nodes(), "this node looks dead"
-            return None if time.monotonic() - since > 1 else "not yet longer than its word holds"
+            return None if time.monotonic() - since > 3 else "not yet longer than its word holds"
 
         await eventually(complaint)
 

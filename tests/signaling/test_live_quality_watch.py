@@ -138,6 +138,24 @@ async def test_store_away__told_in_time_and_people_at_once() -> None:
         await process.close()
 
 
+async def test_fault_of_ours_with_one_room__the_others_are_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = Process()
+    await process.open()
+    try:
+        other = await process.enter(msgspec.structs.replace(process.live.room, id="zz"))
+        monkeypatch.setattr(process.watch._watches[ROOM], "look", None)
+        process.watch.hear(other, second(other.room))
+        for _ in range(int(NOTE_EVERY_S)):
+            process.now += 1
+            process.watch.look()
+            await process._written()
+        assert process.told(c.NoteQuality) == 2
+    finally:
+        await process.close()
+
+
 async def test_metrics__faults_by_code_and_scores() -> None:
     process = Process()
     await process.open()
@@ -222,6 +240,36 @@ async def test_fault_at_the_sfu__told_to_the_other_end_and_kept_in_the_archive(
     assert quality.measured_s > 0
     assert [each.reason for each in quality.breaks] == ["microphone_silent"]
     assert quality.breaks[0].end is not None
+
+
+async def test_appointment_over_while_people_talk__nothing_is_written_at_each_sweep(
+    desk: Desk,
+) -> None:
+    await in_the_call_here(desk)
+    await desk.sfu.emit(second(await desk.room()))
+    watch = desk.consultations._quality
+    await eventually(lambda: None if watch.last_words(ROOM) else "nothing is measured")
+    past = await desk.store.change(
+        ROOM, lambda room: (msgspec.structs.replace(room, expires_at=room.created_at), ())
+    )
+    await desk.upkeep._look_after(past.after, frozenset())
+    assert (await desk.room()).version == past.after.version
+
+
+async def test_sfu_lost__a_break_in_the_record(desk: Desk) -> None:
+    await in_the_call_here(desk)
+    await desk.sfu.emit(second(await desk.room()))
+    watch = desk.consultations._quality
+    await eventually(lambda: None if watch.last_words(ROOM) else "nothing is measured")
+    desk.sfu.rooms.clear()
+    await desk.sfu.hang_up()
+
+    async def complaint() -> str | None:
+        patient = next(each for each in (await desk.room()).participants if each.id == "patient")
+        reasons = [each.reason for each in patient.breaks]
+        return None if reasons == ["media_lost"] else str(reasons)
+
+    await eventually(complaint)
 
 
 async def test_note_that_is_lost__nobody_is_reconciled_for_it(

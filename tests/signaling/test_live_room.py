@@ -136,6 +136,30 @@ def test_event__void_with_the_sfu_that_said_it(event: Heard, message: wire.Serve
     assert message not in patient.told
 
 
+@event
+def test_media_lost__renegotiate_and_nothing_older(
+    event: Heard, message: wire.ServerMessage
+) -> None:
+    bench = talking()
+    live, (patient,) = opened(bench, "patient")
+    live.hear(event)
+    bench.do(c.Hold(actor="chair", participant="patient"))
+    newest(live, bench)
+    patient.told.clear()
+    live.lost_media(frozenset({"patient"}))
+    assert patient.told == []  # on hold they make no offers
+    bench.do(c.Return(actor="chair", participant="patient"))
+    newest(live, bench)
+    renegotiate = wire.MediaConnection(state="renegotiate")
+    assert renegotiate in patient.told
+    assert message not in patient.told
+    live.attach(again := Page("patient"))
+    assert renegotiate in again.told
+    live.hear(sfu.PeerTransport(room=ROOM, peer=PATIENT, state="connecting"))
+    live.attach(again := Page("patient"))
+    assert renegotiate not in again.told
+
+
 def test_offer_wanted__not_again_after_the_offer() -> None:
     live, _ = opened(talking())
     live.hear(sfu.OfferWanted(room=ROOM, peer=PATIENT, reason="codec"))

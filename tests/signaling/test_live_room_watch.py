@@ -109,7 +109,10 @@ def test_clients_word__counts_only_in_the_call() -> None:
 def test_muted_by_the_chair__no_silence() -> None:
     watching = Watching()
     watching.do(c.Mute(actor="chair", participant="patient", kinds=("audio",)))
-    watching.seconds(20, patient=SILENT)
+    for packets in range(20):
+        watching.seconds(1, patient=SILENT)
+        stats = wire.Stats(microphone="muted", camera="on", received_packets=packets)
+        watching.watch.report("patient", stats, watching.now + 0.5)
     assert watching.begun == []
 
 
@@ -201,6 +204,66 @@ def test_cut_off__each_second_scores_1() -> None:
     # The first two are not known to be a fault yet.
     assert measured.score.count == 28
     assert measured.score.least == 1.0
+
+
+def listening(watching: Watching, person: str) -> None:
+    watching.do(c.SetMedia(actor=person, media=wire.Media(audio=False, video=False)))
+
+
+def test_listener_cut_off__named_and_each_second_scores_1() -> None:
+    watching = Watching()
+    listening(watching, "patient")
+    watching.seconds(10)
+    watching.seconds(10, patient=msgspec.structs.replace(DEAD, down_acknowledged=False))
+    watching.watch.begin_anew("patient", watching.now)
+    watching.seconds(10, patient=None)
+    assert watching.begun == ["downlink_blocked"]
+    assert watching.chair.faults() == [("patient", "downlink_blocked")]
+    watching.do(*watching.watch.measured())
+    (measured,) = watching.bench.person("patient").measured
+    assert measured.score.count == 30
+    assert watching.watch.take_scores()[-1] == 1.0
+
+
+def test_nobody_sends__nobody_misses_anything() -> None:
+    watching = Watching()
+    listening(watching, "patient")
+    listening(watching, "chair")
+    watching.seconds(20, chair=None, patient=None)
+    assert watching.begun == []
+
+
+def test_sfu_lost__a_break_until_they_are_connected_again() -> None:
+    watching = Watching()
+    watching.seconds(10)
+    lost_at = watching.now
+    watching.now += 4
+    watching.watch.lost_media("patient", watching.now)
+    watching.watch.lost_media("patient", watching.now)  # told twice
+    watching.seconds(3, patient=None)
+    watching.do(*watching.watch.changes())
+    assert watching.watch.changes() == ()
+    (lost,) = watching.bench.person("patient").breaks
+    assert (lost.reason, lost.start, lost.end) == ("media_lost", lost_at, None)
+    # No fault of theirs: they learn of it by their media connection.
+    assert watching.begun == []
+    assert not watching.chair.faults()
+    watching.seconds(1)
+    watching.do(*watching.watch.changes(), *watching.watch.measured())
+    (over,) = watching.bench.person("patient").breaks
+    assert over.end is not None
+    (measured,) = watching.bench.person("patient").measured
+    assert measured.score.count == 10 + 4 + 3 + 1
+    assert measured.up_bps.count == 11
+    assert measured.score.total == 11 * measured.score.most + 7 * 1.0
+
+
+def test_sfu_lost__no_break_of_one_who_was_not_connected() -> None:
+    watching = Watching()
+    watching.seconds(5, patient=None)
+    watching.watch.lost_media("patient", watching.now)
+    watching.watch.lost_media("nobody", watching.now)
+    assert watching.watch.changes() == ()
 
 
 def test_nobody_connects__all_are_cut_off() -> None:

@@ -27,7 +27,15 @@ GOOD = Flow(
     down_loss=0.0,
     acknowledged=True,
 )
-FULL_DUTY = Duty(audio=True, video=True, may_send=True, pictures=frozenset({0}))
+FULL_DUTY = Duty(
+    audio=True,
+    video=True,
+    may_send_audio=True,
+    may_send_video=True,
+    receives=True,
+    pictures=frozenset({0}),
+)
+LISTENS = msgspec.structs.replace(FULL_DUTY, audio=False, video=False)
 
 TALKS = Stats(
     microphone="on",
@@ -52,13 +60,15 @@ class Person:
     frames: int = 25
     decoded: int = 25
     hears_flows: bool = True
+    #: What was found at the half of the last second.
+    midway: tuple[Break, ...] = ()
 
     def second(self) -> tuple[Break, ...]:
         """One second passes: the faults at its end."""
         self.now += 0.5
         if self.hears_flows:
             self.detector.take_flow(self.flow, self.now)
-        self.detector.judge(self.duty, self.now)
+        self.midway = self.detector.judge(self.duty, self.now)
         self.now += 0.5
         if self.reports:
             self._report()
@@ -127,6 +137,14 @@ def test_microphone_of_a_silent_client_gives_only_zeros() -> None:
     person = in_a_good_call(reports=False)
     person.sfu(level=127)
     assert named_within_5_s(person) == ["microphone_muted"]
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_muted_by_the_chair__the_device_is_no_fault(kind: str) -> None:
+    person = in_a_good_call()
+    person.duty = msgspec.structs.replace(FULL_DUTY, **{kind: False, f"may_send_{kind}": False})
+    person.says(**{"audio": {"microphone": "muted"}, "video": {"camera": "muted"}}[kind])
+    assert person.seconds(20) == []
 
 
 def test_silent_microphone() -> None:
@@ -224,9 +242,19 @@ def test_camera_frozen_by_the_sfu() -> None:
     assert named_within_5_s(person) == ["camera_frozen"]
 
 
-def test_pictures_lost_after_the_camera__not_the_camera() -> None:
+def test_no_picture_reaches_the_sfu__whatever_the_camera_gives() -> None:
     person = in_a_good_call()
     person.sfu(video_frames=0)
+    assert named_within_5_s(person) == ["camera_frozen"]
+    person.sfu(video_frames=25)
+    assert person.seconds(2) == []
+
+
+@pytest.mark.parametrize("lost", [{"up_loss": 0.3}, {"audio_packets": 0, "level": None}])
+def test_pictures_lost_by_a_congested_network__not_the_camera(lost: dict[str, object]) -> None:
+    person = in_a_good_call()
+    person.duty = msgspec.structs.replace(FULL_DUTY, audio=False)
+    person.sfu(video_frames=0, **lost)
     assert person.seconds(20) == []
 
 
@@ -258,9 +286,9 @@ def test_uplink_blocked__explains_what_else_is_missing() -> None:
     assert named_within_5_s(person) == ["uplink_blocked"]
 
 
-def test_nothing_switched_on__no_blocked_uplink() -> None:
+def test_nothing_to_send_or_receive__nothing_blocked() -> None:
     person = in_a_good_call()
-    person.duty = Duty(audio=False, video=False, may_send=True, pictures=frozenset())
+    person.duty = msgspec.structs.replace(LISTENS, receives=False)
     person.flow = None
     assert person.seconds(20) == []
 
@@ -308,6 +336,66 @@ def test_nothing_sent__no_blocked_downlink() -> None:
     assert person.seconds(20) == []
 
 
+CUT_OFF = msgspec.structs.replace(
+    GOOD, up_bps=0, audio_packets=0, level=None, video_frames=0, acknowledged=False
+)
+
+
+def test_listeners_media_blocked__named_until_it_is_mended() -> None:
+    person = in_a_good_call(duty=LISTENS)
+    person.flow, person.received = CUT_OFF, 0
+    assert named_within_5_s(person) == ["downlink_blocked"]
+    person.seconds(10)
+    person.flow = None  # the SFU gives it up
+    assert [person.seconds(1) for _ in range(20)] == [["downlink_blocked"]] * 20
+    person.flow, person.received = GOOD, 150
+    assert person.seconds(2) == []
+
+
+def test_listeners_whole_network_cut__named() -> None:
+    person = in_a_good_call(duty=LISTENS)
+    person.flow, person.reports = CUT_OFF, False
+    assert person.seconds(4) == ["downlink_blocked"]
+    person.flow = None
+    assert person.seconds(20) == ["downlink_blocked"]
+
+
+def test_listener_never_connects__named_after_ten_seconds_of_patience() -> None:
+    person = Person(duty=LISTENS, flow=None, received=0)
+    assert person.seconds(9) == []
+    assert person.seconds(4) == ["downlink_blocked"]
+
+
+def test_talker_loses_the_connection__one_name_after_the_other_without_a_gap() -> None:
+    person = in_a_good_call()
+    person.duty = msgspec.structs.replace(FULL_DUTY, pictures=frozenset())
+    person.received = 0
+    assert person.seconds(5) == ["downlink_blocked"]
+    person.flow = None
+    assert all(person.seconds(1) and person.midway for _ in range(10))
+    assert person.seconds(1) == ["uplink_blocked"]
+
+
+def test_talkers_whole_network_cut__one_name_for_it() -> None:
+    person = in_a_good_call()
+    person.flow, person.reports = CUT_OFF, False
+    assert person.seconds(5) == ["uplink_blocked"]
+
+
+def test_silent_listener_loses_the_connection__named_since_then() -> None:
+    person = in_a_good_call(duty=LISTENS, reports=False)
+    person.flow = None
+    assert named_within_5_s(person) == ["downlink_blocked"]
+
+
+def test_nothing_sent_for_a_second__a_blocked_downlink_is_not_over() -> None:
+    person = in_a_good_call(duty=LISTENS)
+    person.flow, person.received = CUT_OFF, 0
+    person.seconds(4)
+    person.sfu(down_packets=0)  # nobody speaks
+    assert person.seconds(2) == ["downlink_blocked"]
+
+
 def test_decoder_stalled() -> None:
     person = in_a_good_call()
     person.decoded = 0
@@ -331,6 +419,18 @@ def test_late_report__counted_and_no_sign() -> None:
     assert grown is not None
     assert grown.seats[0].freezes == 2
     assert person.detector.fresh_growth(person.now) is None
+
+
+@pytest.mark.parametrize(("heard_s", "counts"), [(60, True), (80, False)])
+def test_report_after_a_long_loss__counted_when_it_is_plausible(heard_s: int, counts: bool) -> None:
+    person = in_a_good_call()
+    (seat,) = person.stats.seats
+    person.now += 60
+    samples = seat.audio_samples + heard_s * 48_000
+    person.says(seats=(msgspec.structs.replace(seat, audio_samples=samples, freezes=1),))
+    grown = person.detector.take_stats(person.stats, person.now)
+    assert grown is not None
+    assert bool(grown.seats) is counts
 
 
 def test_counters_begin_anew__no_fault() -> None:
@@ -407,6 +507,7 @@ def test_whatever_is_observed__times_and_codes_make_sense(
         )
         found = person.second()
         assert len({each.reason for each in found}) == len(found)
-        assert all(999.0 <= each.start <= person.now and each.end is None for each in found)
+        # What is not confirmed was sent up to two seconds before.
+        assert all(998.0 <= each.start <= person.now and each.end is None for each in found)
         reasons = {each.reason for each in found}
         assert not {"uplink_blocked", "camera_frozen"} <= reasons

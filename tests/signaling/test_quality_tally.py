@@ -56,7 +56,7 @@ def test_seconds__least_most_and_sum() -> None:
 def test_client_knows_better_what_it_received() -> None:
     tally = Tally()
     tally.second(GOOD, BEFORE, broken=False)
-    grown = growth(BEFORE, AFTER)
+    grown = growth(BEFORE, AFTER, 1.0)
     assert grown is not None
     tally.play(grown)
     whole = summed(tally)
@@ -101,15 +101,15 @@ def test_score__taken_once() -> None:
 @pytest.mark.parametrize("field", ["concealed_samples", "audio_samples", "freezes", "freeze_ms"])
 def test_growth_that_cannot_be__not_in_the_record(field: str) -> None:
     seat = msgspec.structs.replace(AFTER.seats[0], **{field: 1 << 29})
-    grown = growth(BEFORE, msgspec.structs.replace(AFTER, seats=(seat,)))
+    grown = growth(BEFORE, msgspec.structs.replace(AFTER, seats=(seat,)), 1.0)
     assert grown is not None
     assert grown.seats == {}
 
 
 def test_counters_that_began_anew__no_growth() -> None:
-    assert growth(AFTER, BEFORE) is None
+    assert growth(AFTER, BEFORE, 1.0) is None
     again = msgspec.structs.replace(AFTER, seats=BEFORE.seats)
-    grown = growth(AFTER, again)
+    grown = growth(AFTER, again, 1.0)
     assert grown is not None
     assert grown.seats == {}
 

@@ -9,6 +9,7 @@ from signaling.quality.telling import OTHERS, OWN, running, told
 from signaling.rooms.room import Break, Participant
 
 SILENT = Break(reason="microphone_silent", start=5.0)
+LOST = Break(reason="media_lost", start=4.0)
 DEAF = Break(reason="downlink_blocked", start=6.0)
 PATIENT = Participant(id="patient", name="", role="patient", state="admitted")
 OBSERVER = Participant(id="observer", name="", role="observer", state="admitted")
@@ -43,6 +44,11 @@ def test_running__neither_over_nor_lost() -> None:
         Break(reason="camera_frozen", start=1.0, end=2.0),
         Break(reason="connection_lost", start=3.0),
         SILENT,
+        LOST,
     )
     person = Participant(id="p", name="", role="patient", breaks=breaks)
-    assert running(person) == (SILENT,)
+    assert running(person) == (SILENT, LOST)
+
+
+def test_media_lost__no_fault_at_anybodys_end() -> None:
+    assert told("patient", ((PATIENT, (LOST,)),)) == ()

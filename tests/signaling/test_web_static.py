@@ -74,6 +74,25 @@ async def test_caches_keep_compressed_and_plain_apart(client: Client) -> None:
         assert await response.text() == text
 
 
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("br, gzip;q=0.8", True),
+        ("GZIP", True),
+        ("gzip; q=1.000", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, identity", False),
+        ("x-gzips", False),
+        ("", False),
+    ],
+)
+async def test_compressed_only_for_whom_it_is_acceptable(
+    client: Client, accepted: str, packed: bool
+) -> None:
+    async with client.get("/style.css", headers={"Accept-Encoding": accepted}) as response:
+        assert (response.headers.get("Content-Encoding") == "gzip") is packed
+
+
 async def test_mistyped_page_shows_the_way_in(client: Client) -> None:
     page = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     async with client.get("/kham/abc", headers=page) as response:
