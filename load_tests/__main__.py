@@ -61,7 +61,13 @@ async def _compare(chosen: argparse.Namespace) -> Outcome:
     figures = await compare.compare(host, chosen.seconds, loads, chosen.repeat)
     if not chosen.no_latency:
         figures["latency"] = await compare.latency(host, chosen.seconds, Ours)
-    return figures, True
+    return figures, all_valid(figures)
+
+
+def all_valid(figures: dict[str, Any]) -> bool:
+    """Whether every load of `compare` was measured well; what its ratio should be is not judged."""
+    sides = [row[side] for row in figures["loads"] for side in ("ours", "theirs") if side in row]
+    return bool(sides) and all(side["valid"] for side in sides)
 
 
 async def _latency(chosen: argparse.Namespace) -> Outcome:

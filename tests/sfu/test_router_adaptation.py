@@ -88,6 +88,37 @@ def test_64_kbit__picture_stops_and_says_why_and_stays_away(bucket_bytes: float,
     assert sum(s.queue_ms < 200 for s in rest) > 0.9 * len(rest)
 
 
+@pytest.mark.parametrize("bucket_bytes", [1_500, 4_000, 10_000])
+@pytest.mark.parametrize("rate_bps", [0.3e6, 0.7e6, 1.2e6])
+def test_shaped_path_narrower_than_the_wish__picture_stays_and_voice_is_seldom_late(
+    rate_bps: float, bucket_bytes: float
+) -> None:
+    link = Link(
+        steady(rate_bps),
+        bucket_bytes=bucket_bytes,
+        delay_ms=steady(40),
+        jitter_ms=steady(2),
+        feedback_ms=100,
+    )
+    visit = Visit(link, 1)
+    visit.call.run(20)
+    visit.call.voice_delays_ms.clear()
+    visit.call.run(60)
+    late = sum(delay_ms > 40 + 150 for delay_ms in visit.call.voice_delays_ms)
+    assert late < 0.05 * len(visit.call.voice_delays_ms)
+    seen = visit.between(20, 80)
+    assert None not in seen
+    assert changes(seen) <= 4
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_shaped_path_wide_again_after_a_minute__best_layer_within_10_s(seed: int) -> None:
+    rate: Schedule = steps((0, 3e6), (10, 0.5e6), (70, 3e6))
+    visit = Visit(Link(rate, bucket_bytes=10_000, feedback_ms=100), seed)
+    visit.call.run(80)
+    assert any(layer is not None and layer.spatial == 2 for layer in visit.between(70, 80))
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_mobile_network__picture_stays(seed: int) -> None:
     link = Link(steady(2.5e6), jitter_ms=steady(12), delay_ms=steady(40), loss=steady(0.01))

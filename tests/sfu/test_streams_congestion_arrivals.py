@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,6 +113,25 @@ def test_take__more_than_a_datagram_holds__more_packets() -> None:
     packets = builder.take()
     assert [p.status_count for p in packets] == [MAX_ARRIVALS, 10]
     assert all(len(bytes(p)) < 1200 for p in packets)
+
+
+@given(st.integers(1, 40), st.integers(0, 100), st.integers(1, 500))
+def test_take__some_of_many_arrived__each_packet_fits_a_datagram(
+    every: int, apart_ms: int, count: int
+) -> None:
+    builder = FeedbackBuilder()
+    numbers = [i * every & 0xFFFF for i in range(count)]
+    builder.note([(n, START_NS + i * apart_ms * MS) for i, n in enumerate(numbers)])
+    packets = builder.take()
+    assert set(read(packets)) == set(numbers)
+    assert max(len(bytes(p)) for p in packets) <= 1200
+
+
+@pytest.mark.parametrize("every", [1, 2, 7, 12])
+def test_take__slow_path_and_losses__each_packet_fits_a_datagram(every: int) -> None:
+    builder = FeedbackBuilder()
+    builder.note([(i * every, START_NS + i * 66 * MS) for i in range(4_000 // every)])
+    assert max(len(bytes(p)) for p in builder.take()) <= 1200
 
 
 def test_take__duplicates__first_arrival_counts() -> None:

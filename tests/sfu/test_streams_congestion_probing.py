@@ -78,12 +78,22 @@ def test_most_of_it_lost__failed() -> None:
     assert prober.told(10, 1e6, 50 * MS) is None
 
 
+def test_a_third_of_it_lost__less_is_found() -> None:
+    prober = Prober()
+    asked(prober, 0)
+    prober.sent(0, 9)
+    prober.arrived([0] * 7, [750] * 7, [0, 10, 20, 30, 50, 60, 70])
+    found = prober.told(10, 1e6, 50 * MS)
+    assert found is not None
+    assert 1_800_000 < found < 2_000_000
+
+
 def keep_up(prober: Prober, link_bps: float, bucket_bytes: int, now_ns: int) -> int | None:
     """The prober's wish, fulfilled each 20 ms, over a token bucket: what it found."""
     sent = (100, 0)
     queued_bytes = 0.0
     tokens = float(bucket_bytes)
-    for n in range(60):
+    for n in range(120):
         at_ns = now_ns + n * 20 * MS
         found = prober.told(sent[0], 500_000, at_ns)
         if found is not None:
@@ -93,9 +103,10 @@ def keep_up(prober: Prober, link_bps: float, bucket_bytes: int, now_ns: int) -> 
         if probe is None:
             continue
         prober.sent(sent[0], sent[0])
-        passed = min(tokens, probe.size_bytes)
+        queued_bytes += probe.size_bytes
+        passed = min(tokens, queued_bytes)
         tokens -= passed
-        queued_bytes = max(0.0, queued_bytes - link_bps * 0.02 / 8) + probe.size_bytes - passed
+        queued_bytes -= passed
         delay_ns = int(queued_bytes * 8 * S / link_bps)
         prober.arrived([at_ns], [probe.size_bytes], [(at_ns + delay_ns) // TICK_NS])
         sent = (sent[0] + 1, sent[1] + probe.size_bytes)
@@ -112,11 +123,60 @@ def doubting() -> Prober:
 
 
 def test_full_before__token_bucket__not_believed() -> None:
-    assert keep_up(doubting(), 500_000, 10_000, 2 * S) is None
+    prober = doubting()
+    assert keep_up(prober, 500_000, 10_000, 2 * S) is None
+    assert not prober.keeps_up
 
 
 def test_full_before__room_now__believed_after_the_rate_was_kept_up() -> None:
     assert keep_up(doubting(), 3_000_000, 10_000, 2 * S) == 1_500_000
+
+
+def test_full_before__rate_is_risen_to() -> None:
+    prober = Prober()
+    prober.congested(500_000, 0)
+    assert answer(prober, asked(prober, 2 * S, 500_000), 100e6, 2 * S, 500_000) is None
+    rates = {}
+    sent_bytes = 0
+    for ms in range(0, 2_000, 20):
+        probe = prober.next(500_000, 10**7, (100, sent_bytes), 3 * S + ms * MS)
+        if probe is not None:
+            rates[ms] = probe.rate_bps
+            sent_bytes += probe.size_bytes
+    assert rates[100] < 560_000
+    assert 990_000 < rates[1_000] < 1_010_000
+    assert 1_400_000 < rates[1_900] <= 1_500_000
+
+
+def test_full_for_a_minute__rate_that_failed__waits_for_what_it_cost() -> None:
+    prober = Prober()
+    prober.congested(500_000, 0)
+    assert answer(prober, asked(prober, 60 * S, 500_000), 100e6, 60 * S, 500_000) is None
+    assert keep_up(prober, 500_000, 10_000, 60 * S) is None
+    assert not prober.keeps_up
+    assert prober.next(500_000, 10**7, (0, 0), 65 * S) is None
+    asked(prober, 80 * S, 500_000)
+
+
+def test_rate_is_kept_up__report_lost__its_packets_count() -> None:
+    prober = Prober()
+    prober.congested(500_000, 0)
+    assert answer(prober, asked(prober, 2 * S, 500_000), 0.9e6, 2 * S, 500_000) is None
+    sent = (100, 0)
+    found = None
+    for n in range(60):
+        now_ns = 3 * S + n * 20 * MS
+        found = found or prober.told(sent[0], 500_000, now_ns)
+        probe = prober.next(500_000, 10**7, sent, now_ns)
+        if probe is None:
+            continue
+        if 5 <= n < 20:
+            prober.untold(sent[0], [probe.size_bytes])
+        else:
+            prober.arrived([now_ns], [probe.size_bytes], [now_ns // TICK_NS])
+        sent = (sent[0] + 1, sent[1] + probe.size_bytes)
+    assert found is not None
+    assert 700_000 < found < 900_000
 
 
 def test_full_before__rate_not_sent__not_believed() -> None:

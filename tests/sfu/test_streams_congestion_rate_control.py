@@ -19,7 +19,7 @@ class Control:
         *,
         delivered: int | None,
         sent: int | None = None,
-        queue_ms: float = 0.0,
+        queue_ms: float = 60.0,
         steps: int = 1,
     ) -> float:
         for _ in range(steps):
@@ -50,6 +50,19 @@ def test_normal__no_further_than_what_is_delivered_bears_out() -> None:
 def test_over__back_to_what_is_delivered_and_below() -> None:
     control = Control(1_000_000)
     assert control.step("over", delivered=900_000) == 765_000
+
+
+def test_over__queue_is_short__held() -> None:
+    control = Control(1_000_000)
+    assert control.step("over", delivered=900_000, queue_ms=10, steps=5) == 1_000_000
+    assert control.step("over", delivered=900_000) == 765_000
+
+
+def test_over__what_is_delivered_is_more_than_the_rate__no_answer() -> None:
+    control = Control(500_000)
+    assert control.step("over", delivered=900_000, sent=900_000) == 500_000
+    # The first real answer need not wait, and growth is not held to 900 kb/s.
+    assert control.step("over", delivered=450_000, sent=450_000) == 382_500
 
 
 def test_over__again__only_after_the_answer_could_show() -> None:

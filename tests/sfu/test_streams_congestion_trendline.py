@@ -76,6 +76,16 @@ def test_long_queue__neither_grows_nor_drains__is_a_longer_way() -> None:
     assert line.queue_ms == pytest.approx(175.0, abs=5.0)
 
 
+def test_long_queue__filled_again_and_again__is_the_others() -> None:
+    line = Trendline()
+    feed(line, 0.0, 20)
+    line.add([(20 * STEP, 200 * MS)])
+    for saw in range(20):
+        feed(line, 5.0, 10, 21 + 20 * saw)
+        feed(line, -5.0, 10, 31 + 20 * saw)
+    assert line.queue_ms < 60
+
+
 @pytest.mark.parametrize("change_ms", [1.0, -0.8])
 def test_long_queue__that_moves__stays_one(change_ms: float) -> None:
     line = Trendline()

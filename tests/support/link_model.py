@@ -71,7 +71,7 @@ class Link:
 
     `bucket_bytes` pass at once when the link was idle, as behind a token bucket (tbf). What
     another flow takes is `cross_bps` of `rate_bps`. Jitter holds up what comes behind, as radio
-    does, unless the path `reorders`.
+    does, unless the path `reorders`. The receiver reports each `feedback_ms` (browsers: 100).
     """
 
     rate_bps: Schedule
@@ -82,6 +82,8 @@ class Link:
     cross_bps: Schedule = NEVER
     bucket_bytes: float = 1_500
     reorders: bool = False
+    feedback_ms: int = 50
+    feedback_loss: Schedule = NEVER
 
 
 @dataclass
@@ -115,11 +117,13 @@ class Call:
         self.estimator = SendEstimator(START_NS)
         self.sends = Ring()
         self.samples: list[Sample] = []
+        self.voice_delays_ms: list[float] = []
         self.probes = 0
         self._media_bps = media_bps
         self._wanted_bps = wanted_bps
         self._clock_jump = clock_jump
         self._random = random.Random(seed)
+        self._lost_reports = random.Random(seed + 1000)
         self._builder = FeedbackBuilder()
         self._now_ns = START_NS
         self._free_ns = START_NS  # when the bottleneck has sent what it has
@@ -146,10 +150,10 @@ class Call:
         """5 ms."""
         step = (self._now_ns - START_NS) // (5 * MS)
         if step % 4 == 0:
-            self._send(100)  # a voice packet each 20 ms
+            self._voice()
         if step % 6 == 0:
             self._picture()  # a picture each 30 ms
-        if step % 10 == 0:
+        if step * 5 % self.link.feedback_ms == 0:
             self._receiver_reports()
         self._hear()
         if step % 20 == 0:
@@ -157,6 +161,12 @@ class Call:
         if step % 20 == 0 or (step % 4 == 0 and self.estimator.probing):
             self._probe()
         self._now_ns += 5 * MS
+
+    def _voice(self) -> None:
+        """A packet each 20 ms; how long it took."""
+        before = len(self._arrived)
+        self._send(100)
+        self.voice_delays_ms += [(at - self._now_ns) / MS for at, _ in self._arrived[before:]]
 
     def _picture(self) -> None:
         media = self._media_bps(self.second, self.estimator.target_bps)
@@ -188,13 +198,15 @@ class Call:
         self._arrived.append((at_ns, sequence))
 
     def _receiver_reports(self) -> None:
-        """The receiver sends feedback each 50 ms; it travels as long as the packets do."""
+        """Feedback travels as long as the packets do."""
         here = sorted(x for x in self._arrived if x[0] <= self._now_ns)
         self._arrived = [x for x in self._arrived if x[0] > self._now_ns]
         jump_ns = int(self._clock_jump(self.second) * S)
         self._builder.note([(sequence & 0xFFFF, at + jump_ns) for at, sequence in here])
         due_ns = self._now_ns + int(self.link.delay_ms(self.second) * MS)
-        self._reports += [(due_ns, packet) for packet in self._builder.take()]
+        for packet in self._builder.take():
+            if self._lost_reports.random() >= self.link.feedback_loss(self.second):
+                self._reports.append((due_ns, packet))
 
     def _hear(self) -> None:
         for due_ns, packet in list(self._reports):

@@ -16,8 +16,9 @@ from sfu.rtp.transport_cc import (
 
 #: A longer step, either way, is a sender that began anew, not a loss.
 MAX_STEP = 3000
-#: With its chunks and deltas at their longest, a packet of so many arrivals fits a datagram.
-MAX_ARRIVALS = 400
+#: A report of so many packets that all arrived fits a datagram. Where numbers are missing between
+#: them there are fewer: 2 bytes at most go to each arrival and 2 to each 7 numbers.
+MAX_ARRIVALS = 480
 #: Packets that came after they had been reported as missing; older ones are not told of.
 MAX_LATE = 32
 
@@ -162,21 +163,23 @@ def _runs(arrivals: Arrivals) -> list[Arrivals]:
 def _parts(arrivals: Arrivals) -> Iterator[Arrivals]:
     """Cut where a delta or a datagram would not hold more."""
     start = 0
-    if (
-        len(arrivals) > MAX_ARRIVALS
-        or _spread(arrivals) > MAX_DELTA_TICKS
-        or (arrivals and arrivals[-1][0] - arrivals[0][0] > MAX_STEP)
-    ):
+    if _spread(arrivals) > MAX_DELTA_TICKS or _is_too_long(arrivals, 0, len(arrivals) - 1):
         for at in range(1, len(arrivals)):
-            if (
-                at - start == MAX_ARRIVALS
-                or arrivals[at][0] - arrivals[start][0] > MAX_STEP
-                or not _fits(arrivals[at][1] - arrivals[at - 1][1])
+            if _is_too_long(arrivals, start, at) or not _fits(
+                arrivals[at][1] - arrivals[at - 1][1]
             ):
                 yield arrivals[start:at]
                 start = at
     if arrivals:
         yield arrivals[start:]
+
+
+def _is_too_long(arrivals: Arrivals, start: int, end: int) -> bool:
+    """Whether a report of these, the last included, may be longer than a datagram."""
+    if end <= start:
+        return False
+    numbers = arrivals[end][0] - arrivals[start][0] + 1
+    return numbers + 7 * (end - start + 1) > 8 * MAX_ARRIVALS
 
 
 def _spread(arrivals: Arrivals) -> int:

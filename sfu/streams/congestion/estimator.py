@@ -96,6 +96,7 @@ class SendEstimator:
         self._silent = False
         self._unheard = 0  # packets before this one were halved for
         self._moves: int | None = None
+        self._path_begin = 0  # packets before this one went to another address
         self._limit: tuple[int, int] | None = None
 
     # -- what it says
@@ -139,7 +140,7 @@ class SendEstimator:
         """Transport-wide feedback. What tells of packets that were never sent is ignored."""
         self._now_ns = now_ns
         self._sends = sends
-        self._follow(sends.moves)
+        self._follow(sends)
         following = sends.next_sequence
         base = following - ((following - feedback.base_sequence) & 0xFFFF)
         end = base + feedback.status_count
@@ -183,7 +184,7 @@ class SendEstimator:
     def tick(self, sends: SendsLike, now_ns: int) -> None:
         """Time has passed: packets that nothing was heard of halve the estimate."""
         self._now_ns = now_ns
-        self._follow(sends.moves)
+        self._follow(sends)
         overdue_ns = now_ns - _SILENCE_NS - self._round_trip_ns
         if self._fed_ns is None or self._fed_ns > overdue_ns:
             return
@@ -250,12 +251,13 @@ class SendEstimator:
         count = offsets[-1] - offsets[0] + 1
         times = _cut(sends.times_ns, first, count)
         sizes = _cut(sends.sizes_bytes, first, count)
-        self._sent.add(times[-1], sum(sizes))
+        untold_bytes, sent_bytes = self._before(base, first, sends)
+        self._sent.add(times[-1], sum(sizes) + sent_bytes)
         if len(offsets) != count:
             skipped = offsets[0]
             times = array("q", [times[offset - skipped] for offset in offsets])
             sizes = array("q", [sizes[offset - skipped] for offset in offsets])
-        self._delivered.add((origin + max(ticks)) * TICK_NS, sum(sizes))
+        self._delivered.add((origin + max(ticks)) * TICK_NS, sum(sizes) + untold_bytes)
         sample_ns = min(_MAX_ROUND_TRIP_NS, max(0, self._now_ns - times[-1]))
         self._round_trip_ns += (sample_ns - self._round_trip_ns) // 4
         if self._prober.awaited is not None:
@@ -269,6 +271,22 @@ class SendEstimator:
             self._delivered.clear()
         elif changes:
             self._usage = self._detector.update(self._trend.add(changes), self._now_ns)
+
+    def _before(self, base: int, first: int, sends: SendsLike) -> tuple[int, int]:
+        """Bytes sent since what was told of last: those no report tells of, and all before `first`.
+
+        Each number is told of once, so those before `base` were told of in a report that got lost.
+        They count as arrived: bytes that lack in their time would look like a path that carries
+        less.
+        """
+        begin = max(self._next, sends.next_sequence - len(sends.times_ns))
+        if not self._next or first <= begin:
+            return 0, 0
+        sizes = _cut(sends.sizes_bytes, begin, first - begin)
+        untold = sizes[: max(0, base - begin)]
+        if untold and self._prober.awaited is not None:
+            self._prober.untold(begin, untold)
+        return sum(untold), sum(sizes)
 
     def _note_probe(
         self,
@@ -317,29 +335,33 @@ class SendEstimator:
             if len(self._missing) > 1000:
                 self._missing = {index for index in self._missing if index >= end - 500}
         self._next = max(self._next, end)
-        self._loss.add(told, lost - late, self._now_ns)
+        if base >= self._path_begin:
+            self._loss.add(told, lost - late, self._now_ns)
 
     def _resume(self) -> None:
         if not self._silent:
             return
         self._silent = False
+        self._forget_path()
+
+    def _follow(self, sends: SendsLike) -> None:
+        """To another address is another path: what was sent before says nothing of it."""
+        if sends.moves == self._moves:
+            return
+        moved = self._moves is not None
+        self._moves = sends.moves
+        if moved:
+            self._path_begin = sends.next_sequence
+            self._quiet_ns = max(self._quiet_ns, self._now_ns)
+            self._bursts = Bursts()
+            self._forget_path()
+
+    def _forget_path(self) -> None:
         self._delivered.clear()
         self._sent.clear()
         self._forget_delays()
         self._loss = LossBound()
         self._prober.restart(self._now_ns)
-
-    def _follow(self, moves: int) -> None:
-        """To another address is another path: what is sent from now on is compared with itself."""
-        if moves == self._moves:
-            return
-        moved = self._moves is not None
-        self._moves = moves
-        if moved:
-            self._bursts = Bursts()
-            self._forget_delays()
-            self._quiet_ns = max(self._quiet_ns, self._now_ns)
-            self._prober.restart(self._now_ns)
 
     def _forget_delays(self) -> None:
         self._trend.clear()

@@ -2,7 +2,8 @@
 
 draft-ietf-rmcat-gcc-02 §5.5, with two changes for a sender that is often limited by what there is
 to send: it grows only as far as what is delivered bears it out, and a queue that grows while
-little is sent is answered with what is sent now before it is answered with less.
+little is sent is answered with what is sent now before it is answered with less. Where no queue is
+worth the name yet, what looks like its growth only stops ours.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from sfu.streams.congestion.trendline import LONG_QUEUE_MS
 _BACK_OFF = 0.85
 #: What is left while the queue is long: room for it to drain.
 _DRAIN = 0.65
+#: A queue this short is no harm yet, and what looks like its growth may be jitter.
+_SHORT_QUEUE_MS = 25.0
 #: Growth a second while the capacity is unknown (η of §5.5).
 _GROWTH_A_S = 0.08
 #: The rate may be so far above what is delivered (§5.5), and always so much.
@@ -58,6 +61,8 @@ class RateControl:
         """Move the rate; whether it was lowered. Rates are None while nothing is known."""
         updated_ns, self._updated_ns = self._updated_ns, now_ns
         standing = queue_ms > LONG_QUEUE_MS
+        if usage == "over" and queue_ms < _SHORT_QUEUE_MS:
+            return False
         if usage == "over" or (standing and usage != "under"):
             back_off = _DRAIN if standing else _BACK_OFF
             return self._decrease(back_off, delivered_bps, sent_bps, round_trip_ns, now_ns)
@@ -84,22 +89,23 @@ class RateControl:
         if self._decreased_ns is not None and 0 <= now_ns - self._decreased_ns < wait_ns:
             return False
         recent = self._decreased_ns is not None and now_ns - self._decreased_ns < 5 * _NS_PER_S
-        self._decreased_ns = now_ns
-        if delivered_bps is None:
-            self.rate_bps *= back_off
-            return True
         limited = sent_bps is not None and sent_bps < _LIMITED * self.rate_bps
-        if limited and not recent and not self._spared:
-            # What is sent may not be what fills the queue: hold it before giving it up.
-            self._spared = True
+        # What is sent may not be what fills the queue: hold it before giving it up.
+        spared = limited and not recent and not self._spared
+        if delivered_bps is None:
+            lowered = back_off * self.rate_bps
+        elif spared:
             lowered = max(delivered_bps, sent_bps or 0) * _NEAR
         else:
-            self._spared = False
-            self._capacity_bps = delivered_bps
             lowered = back_off * delivered_bps
         if lowered >= self.rate_bps:
             return False
         self.rate_bps = lowered
+        self._decreased_ns = now_ns
+        if delivered_bps is not None:
+            self._spared = spared
+            if not spared:
+                self._capacity_bps = delivered_bps
         return True
 
     def _increase(self, delivered_bps: int, round_trip_ns: int, step_ns: int) -> None:

@@ -22,10 +22,11 @@ _CREEP_MS = 0.02
 _STANDING = 3
 #: A queue this long is itself the trouble; whoever sees one sends less until it is gone.
 LONG_QUEUE_MS = 150.0
-#: So it does not stay the same, but for the jitter, for so long: what does is a longer way, or a
-#: receiver's clock that was set, or a queue that others keep full whatever is sent here.
+#: So its least delay does not stay the same, but for the jitter, from one stretch of so long to the
+#: next: what does is a longer way, or a receiver's clock that was set, or a queue that others fill
+#: again and again whatever is sent here.
 _STEADY_MS = 30.0
-_STEADY_TICKS = 6_000
+_STEADY_TICKS = 3_000
 _TICKS_PER_MS = 4
 _NS_PER_MS = 1_000_000
 
@@ -53,8 +54,8 @@ class Trendline:
         self._delay_ms = 0.0
         self._smoothed_ms = 0.0
         self._least_ms = 0.0
-        #: (arrival, delay) since when a long queue is as long as now.
-        self._steady: tuple[int, float] | None = None
+        #: Beginning of this stretch of a long queue, least delay of the one before, and of this.
+        self._steady: tuple[int, float | None, float] | None = None
         self._seen = 0
 
     def clear(self) -> None:
@@ -108,11 +109,17 @@ class Trendline:
 
     def _look_whether_steady(self) -> None:
         tick, delay = self._ticks[-1], min(self._newest)
-        if self._steady is None or abs(delay - self._steady[1]) > _STEADY_MS:
-            self._steady = tick, delay
-        elif tick - self._steady[0] >= _STEADY_TICKS:
-            self._least_ms = delay
+        if self._steady is None:
+            self._steady = tick, None, delay
+        begin, before, least = self._steady
+        least = min(least, delay)
+        if tick - begin < _STEADY_TICKS:
+            self._steady = begin, before, least
+        elif before is not None and abs(least - before) <= _STEADY_MS:
+            self._least_ms = least
             self._steady = None
+        else:
+            self._steady = tick, least, delay
 
     def _slope(self) -> float:
         count = len(self._ticks)
