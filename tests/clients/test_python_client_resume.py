@@ -84,7 +84,7 @@ async def test_pauses_grow_while_a_server_says_joined_and_no_more() -> None:
     async with meeting(stage) as session:
         await eventually(lambda: None if session.room.me else "no room yet", within_s=5)
     first_s, second_s, third_s = stage.pauses_s()
-    assert first_s < 0.2
+    assert first_s < 0.25
     assert second_s >= 0.25
     assert third_s >= 0.5
 
@@ -97,7 +97,7 @@ async def test_the_first_room_makes_the_next_try_quick_again() -> None:
             lambda: None if session.resumes == 3 and session.room.me else "not back", within_s=5
         )
     assert stage.pauses_s()[1] >= 0.25
-    assert stage.pauses_s()[2] < 0.2
+    assert stage.pauses_s()[2] < 0.25
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from tests.e2e.stack import consultation
 from tests.support.browser import CITIZEN, CLINICIAN, SECOND_CLINICIAN, playwright
 from tests.support.eventually import eventually
 from tests.support.playback import play, tracks
-from tests.support.servers import Program, free_port
+from tests.support.servers import Program
 
 CALL_S = 20.0
 LEAST_FRAMES = 200
@@ -53,9 +53,9 @@ class Summary:
 async def demo(data: Path) -> Summary:
     """Start the product, hold the consultation, look at what it left."""
     summary = Summary()
-    api_key, port = secrets.token_urlsafe(32), free_port()
+    api_key = secrets.token_urlsafe(32)
     environment = {
-        "SIGNALING_HTTP_PORT": str(port),
+        "SIGNALING_HTTP_PORT": "0",
         "SIGNALING_SFU_UDP_PORT": "0",
         "SIGNALING_API_KEYS": api_key,
         "SIGNALING_DATA_DIR": str(data),
@@ -64,7 +64,7 @@ async def demo(data: Path) -> Summary:
     async with AsyncExitStack() as owned:
         owned.push_async_callback(product.stop)
         await product.start()
-        async with Rest(f"http://127.0.0.1:{port}", api_key) as rest:
+        async with Rest(f"http://127.0.0.1:{product.ready['http_port']}", api_key) as rest:
             created = await rest.create(consultation("everyone"))
         recorded_s = await _call(summary, created)
         directory = data / "recorder" / "archive" / created.id

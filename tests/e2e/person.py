@@ -13,14 +13,13 @@ from tests.support.eventually import eventually
 # What the receivers of the page's PeerConnection have decoded and received, summed.
 RECEIVED = """async () => {
   const pc = window.vtelehealth.pc();
-  const total = {frames: 0, packets: 0, freezes_s: 0, concealed: 0, samples: 0, video_packets: 0};
+  const total = {frames: 0, packets: 0, concealed: 0, samples: 0, video_packets: 0};
   if (!pc) return total;
   for (const row of (await pc.getStats()).values()) {
     if (row.type !== 'inbound-rtp') continue;
     total.packets += row.packetsReceived || 0;
     if (row.kind === 'video') {
       total.frames += row.framesDecoded || 0;
-      total.freezes_s += row.totalFreezesDuration || 0;
       total.video_packets += row.packetsReceived || 0;
     } else {
       total.concealed += row.concealedSamples || 0;
@@ -181,7 +180,7 @@ class Person:
         await eventually(complaint)
 
     async def received(self) -> dict[str, float]:
-        """Sums over the page's receivers: decoded frames, packets, frozen seconds."""
+        """Sums over the page's receivers: decoded frames, packets, samples of sound."""
         return cast(dict[str, float], await self.page.evaluate(RECEIVED))
 
     async def path(self) -> tuple[str, str]:

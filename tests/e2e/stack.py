@@ -111,19 +111,19 @@ async def stack(
     """
     secret, api_key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     token_key = secrets.token_urlsafe(32)
-    sfu_port, recorder_port = free_port(), free_port()
-    sfu_url = f"ws://127.0.0.1:{sfu_port}/control"
     sfu = Program(
         "sfu",
         {
             "SFU_CONTROL_SECRET": secret,
-            "SFU_CONTROL_PORT": str(sfu_port),
+            "SFU_CONTROL_PORT": "0",
             "SFU_UDP_PORT": "0",
             "SFU_ANNOUNCED_ADDRESSES": address,
             "SFU_EXIT_WITH_STDIN": "1",
         },
         directory / "sfu.log",
     )
+    # It may be started again, and must be found where it was.
+    recorder_port = free_port()
     recorder = Program(
         "recorder",
         {
@@ -137,35 +137,41 @@ async def stack(
         },
         directory / "recorder.log",
     )
-    urls, programs = [], []
-    for number in range(nodes):
-        port = free_port()
-        urls.append(f"http://{address}:{port}")
-        programs.append(
-            Program(
-                "signaling",
-                {
-                    "SIGNALING_HTTP_HOST": address,
-                    "SIGNALING_HTTP_PORT": str(port),
-                    "SIGNALING_SFU_URLS": sfu_url,
-                    "SIGNALING_RECORDER_URL": f"ws://127.0.0.1:{recorder_port}/control",
-                    "SIGNALING_CONTROL_SECRET": secret,
-                    "SIGNALING_TOKEN_KEYS": token_key,
-                    "SIGNALING_API_KEYS": api_key,
-                    "SIGNALING_REDIS_URL": redis_url,
-                    "SIGNALING_DATA_DIR": str(directory / f"node{number}"),
-                    "SIGNALING_GRACE_S": str(grace_s),
-                    "SIGNALING_TURN_URLS": turn.url if turn is not None else "",
-                    "SIGNALING_TURN_SECRET": turn.secret if turn is not None else "",
-                },
-                directory / f"signaling{number}.log",
-            )
-        )
-    control = SfuClient(sfu_url, secret, lambda event: None, lambda up: None)
     async with AsyncExitStack() as owned:
-        for program in (sfu, recorder, *programs):
+
+        async def started(program: Program) -> Program:
             owned.push_async_callback(program.stop)
             await program.start()
+            return program
+
+        await started(sfu)
+        await started(recorder)
+        sfu_url = f"ws://127.0.0.1:{sfu.ready['control_port']}/control"
+        programs = [
+            await started(
+                Program(
+                    "signaling",
+                    {
+                        "SIGNALING_HTTP_HOST": address,
+                        "SIGNALING_HTTP_PORT": "0",
+                        "SIGNALING_SFU_URLS": sfu_url,
+                        "SIGNALING_RECORDER_URL": f"ws://127.0.0.1:{recorder_port}/control",
+                        "SIGNALING_CONTROL_SECRET": secret,
+                        "SIGNALING_TOKEN_KEYS": token_key,
+                        "SIGNALING_API_KEYS": api_key,
+                        "SIGNALING_REDIS_URL": redis_url,
+                        "SIGNALING_DATA_DIR": str(directory / f"node{number}"),
+                        "SIGNALING_GRACE_S": str(grace_s),
+                        "SIGNALING_TURN_URLS": turn.url if turn is not None else "",
+                        "SIGNALING_TURN_SECRET": turn.secret if turn is not None else "",
+                    },
+                    directory / f"signaling{number}.log",
+                )
+            )
+            for number in range(nodes)
+        ]
+        urls = [f"http://{address}:{node.ready['http_port']}" for node in programs]
+        control = SfuClient(sfu_url, secret, lambda event: None, lambda up: None)
         await control.start()
         owned.push_async_callback(control.close)
         yield Stack(directory, sfu, recorder, programs, urls, api_key, control)

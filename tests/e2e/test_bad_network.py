@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -31,20 +30,15 @@ WIDE_BPS, LOW_BPS, VOICE_BPS = 3_000_000, 500_000, 64_000
 MOST_GAP_MS = 200
 DOWN_WITHIN_S, BACK_WITHIN_S = 2.0, 10.0
 PAUSED = "Mạng của bạn đang yếu: tạm dừng hình, giữ tiếng."
-LOSS, LOST = 0.05, 200
+LOSS, LOST = 0.05, 300
 LEAST_REPAIRED = 0.99
 MOST_FROZEN = 0.01
-#: More than this waits for a processor because of others than the two browsers here.
-BUSY_LOAD = 5 * (os.cpu_count() or 1)
 MOST_CONCEALED = 0.05
 
-
-@dataclass(frozen=True)
-class Sees:
-    """What the citizen can be sent of the clinician at best: a layer, so high on the page."""
-
-    rid: str
-    height_px: int
+# How tall a layer is that a page encodes; a browser on a busy machine makes its camera smaller.
+_SENT_HEIGHT = """async (rid) => [...(await window.vtelehealth.pc().getStats()).values()]
+  .find((row) => row.type === 'outbound-rtp' && row.kind === 'video' && row.rid === rid)
+  ?.frameHeight ?? 0"""
 
 
 @asynccontextmanager
@@ -70,12 +64,13 @@ async def test_narrow_downlink__costs_picture_and_never_the_voice(
 ) -> None:
     site = networks.site()
     site.limit_downlink(WIDE_BPS)
-    best = Sees("f", LARGE_PX[1])
-    async with two_in_call(networks, driver, tmp_path, LARGE_PX) as (gathering, _, citizen):
-        watching = await Watching.begin(citizen.page, CLINICIAN.tone_hz)
-        await shows(gathering, watching, best, within_s=20)
+    best = "f"
+    async with two_in_call(networks, driver, tmp_path, LARGE_PX) as (gathering, clinician, citizen):
+        watching = await Watching.begin(citizen, clinician)
+        await shows(gathering, watching, clinician, best, within_s=20)
         await watching.hear(2_000)
         await watching.forget_gaps()
+        best_px = await watching.height_px()
 
         site.limit_downlink(LOW_BPS)
         began_s = time.monotonic()
@@ -83,19 +78,19 @@ async def test_narrow_downlink__costs_picture_and_never_the_voice(
         down_s = time.monotonic() - began_s
         await watching.hear(8_000)
         low = await watching.read()
-        assert low.height_px < best.height_px
+        assert low.height_px < best_px
         assert low.still_ms < 2_000, "the picture goes on, smaller"
 
         site.limit_downlink(WIDE_BPS)
         began_s = time.monotonic()
-        await shows(gathering, watching, best, within_s=BACK_WITHIN_S)
+        await shows(gathering, watching, clinician, best, within_s=BACK_WITHIN_S)
         back_s = time.monotonic() - began_s
         heard = await watching.read()
         report(down_s=down_s, back_s=back_s, longest_gap_ms=heard.longest_gap_ms)
         assert heard.longest_gap_ms <= MOST_GAP_MS
 
         site.limit_downlink(VOICE_BPS)
-        await citizen.see("picture-paused", within_s=4)
+        await citizen.see("picture-paused", within_s=10)  # it must cross the full link too
         assert await citizen.page.locator(citizen.at("picture-paused")).first.inner_text() == PAUSED
         await watching.hear(3_000)  # what stood in the queue has drained
         await watching.forget_gaps()
@@ -113,16 +108,13 @@ async def test_five_percent_loss_each_way__is_repaired(
 ) -> None:
     site = networks.site()
     async with two_in_call(networks, driver, tmp_path, SMALL_PX) as (gathering, clinician, citizen):
-        here = await Watching.begin(citizen.page, CLINICIAN.tone_hz)
-        there = await Watching.begin(clinician.page, CITIZEN.tone_hz)
-        await shows(gathering, here, Sees("h", SMALL_PX[1]), within_s=20)
-        # What a busy machine freezes by itself is not the network's.
-        calm = [await here.read(), await there.read()]
-        await here.hear(15_000)
+        here = await Watching.begin(citizen, clinician)
+        there = await Watching.begin(clinician, citizen)
+        await shows(gathering, here, clinician, "h", within_s=20)
         first = [await here.read(), await there.read()]
         up_first = await camera(gathering)
         site.lose(LOSS)
-        await eventually(lambda: too_few_lost(here, first[0]), within_s=90)
+        await eventually(lambda: too_few_lost(here, first[0]), within_s=120)
         site.lose_no_more(LOSS)
         await here.hear(1_000)  # the last repairs
         last = [await here.read(), await there.read()]
@@ -132,17 +124,16 @@ async def test_five_percent_loss_each_way__is_repaired(
         down = last[0].since(first[0])
         report(down=asdict(down), up_repaired=repaired, up_missing=missing)
         assert repaired > LOST // 2
-        # What comes again beyond what was lost are probes.
-        both_ways = repaired + min(down.repeated, down.lost)
-        assert both_ways >= LEAST_REPAIRED * (repaired + missing + down.lost)
+        assert repaired >= LEAST_REPAIRED * (repaired + missing)
+        # What the browser could not do without and did not get. The rest of what is lost again,
+        # of frames that no other builds on, it does not ask for once the next frame is there.
         assert down.given_up <= (1 - LEAST_REPAIRED) * down.lost
-        for quiet, begin, end in zip(calm, first, last, strict=True):
-            without, seen = begin.since(quiet), end.since(begin)
-            report(frozen=seen.frozen, frozen_without_loss=without.frozen, seen=asdict(seen))
+        assert down.repeated >= (1 - 2 * LOSS) * down.lost
+        for begin, end in zip(first, last, strict=True):
+            seen = end.since(begin)
+            report(frozen=seen.frozen, seen=asdict(seen))
             assert seen.concealed < MOST_CONCEALED * seen.samples
-            if os.getloadavg()[0] > BUSY_LOAD:
-                pytest.skip("this machine is too busy to judge what stands still")
-            assert seen.frozen < MOST_FROZEN + without.frozen
+            assert seen.frozen < MOST_FROZEN
 
 
 async def too_few_lost(watching: Watching, first: Seen) -> str | None:
@@ -163,17 +154,20 @@ async def layer(gathering: Gathering) -> str:
     return next(row.rid for row in rows if row.source is not None)
 
 
-async def lower(gathering: Gathering, best: Sees) -> str | None:
-    return "the best layer is sent" if await layer(gathering) == best.rid else None
+async def lower(gathering: Gathering, best: str) -> str | None:
+    return "the best layer is sent" if await layer(gathering) == best else None
 
 
-async def shows(gathering: Gathering, watching: Watching, best: Sees, *, within_s: float) -> None:
-    """Wait until the layer is sent to the citizen and its picture is on the page."""
+async def shows(
+    gathering: Gathering, watching: Watching, clinician: Person, best: str, *, within_s: float
+) -> None:
+    """Wait until the layer is sent to the citizen and its whole picture is on the page."""
 
     async def complaint() -> str | None:
         sent, height_px = await layer(gathering), await watching.height_px()
-        wanted = Sees(sent, height_px) == best
-        return None if wanted else f"layer {sent!r} is sent and {height_px} lines are shown"
+        whole_px = await clinician.page.evaluate(_SENT_HEIGHT, best)
+        wanted = (sent, height_px) == (best, whole_px)
+        return None if wanted else f"{sent!r} is sent, {height_px} of {whole_px} lines are shown"
 
     await eventually(complaint, within_s=within_s)
 

@@ -16,8 +16,8 @@ JOINERS, ROUNDS = 5, 5
 FIRST_PICTURE_WITHIN_MS = 1000.0
 #: Whoever just missed the key frame that was asked for others waits out the throttle's second.
 MISSED_WITHIN_MS = 2000.0
-#: Of all joiners of a run so many may.
-MOST_MISSED = 2
+#: Those of so many rounds may; whoever joins together waits together.
+MOST_ROUNDS_MISSED = 1
 #: The throttle of what went before is over, and so is any rise to a better layer.
 APART_MS = 2500
 HEIGHT_PX = 544
@@ -36,22 +36,23 @@ async def test_many_join_in_one_second__nearly_all_see_within_a_second(
         await stage.send("camera", CAMERAS[0], "VP8")
         await stage.watch("clinician", 1)
         await stage.all_awake(["clinician"])
-        waits_ms: list[float] = []
+        rounds_ms: list[float] = []
         for number in range(ROUNDS):
             await stage.pause(APART_MS)
             before = await requests(stage)
             names = [f"guest{number}-{place}" for place in range(JOINERS)]
-            waits_ms += await stage.join(names)
+            waits = await stage.join(names)
+            rounds_ms.append(max(wait.awake_ms for wait in waits))
             after = await requests(stage)
-            longest_s = max(waits_ms[-JOINERS:]) / 1000
+            longest_s = max(wait.whole_ms for wait in waits) / 1000
             for rid, count in after.items():
                 # They come at moments of their own: one request for each begun second.
                 assert count - before[rid] <= 1 + int(longest_s), (rid, before, after)
             await stage.leave(names)
-        record_property("waits_ms", [round(wait_ms) for wait_ms in waits_ms])
-        missed_ms = [wait_ms for wait_ms in waits_ms if wait_ms >= FIRST_PICTURE_WITHIN_MS]
-        assert len(missed_ms) <= MOST_MISSED, missed_ms
-        assert max(waits_ms) < MISSED_WITHIN_MS
+        record_property("rounds_ms", [round(longest_ms) for longest_ms in rounds_ms])
+        missed_ms = [each_ms for each_ms in rounds_ms if each_ms >= FIRST_PICTURE_WITHIN_MS]
+        assert len(missed_ms) <= MOST_ROUNDS_MISSED, rounds_ms
+        assert max(rounds_ms) < MISSED_WITHIN_MS
 
 
 async def test_many_begin_to_look_at_once__by_one_request(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from signaling.auth.turn import ice_servers
 from tests.e2e.gathering import Gathering
 from tests.e2e.person import Person
 from tests.e2e.stack import stack
+from tests.e2e.watching import Watching
 from tests.support.browser import CITIZEN, CLINICIAN, Place, chromium_at
 from tests.support.eventually import eventually
 from tests.support.netns import Networks
@@ -138,31 +139,16 @@ async def test_address_changes__media_is_back_on_the_same_connection(
     async with meeting(networks, driver, devices, tmp_path) as gathering:
         clinician, citizen = await in_call(gathering, networks, tmp_path)
         await citizen.mark_connection()
-        for person in (clinician, citizen):
-            await person.page.evaluate(_WATCH_PICTURE)
+        watched = [await Watching.begin(clinician, citizen)]
+        watched += [await Watching.begin(citizen, clinician)]
         site.change_address()
         # After those that were on their way.
         for person in (clinician, citizen):
             await person.frames_go_on(more=20, within_s=30)
-        for person in (clinician, citizen):
-            still_s = await person.page.evaluate("() => window.longestStill_ms") / 1000
-            assert still_s < MEDIA_BACK_S
+        for watching in watched:
+            assert (await watching.read()).still_ms < MEDIA_BACK_S * 1_000
         assert await citizen.has_the_marked_connection()
         await see_and_hear_each_other(clinician, citizen)
-
-
-# Notes how long the first seat's picture stood still at most.
-_WATCH_PICTURE = """() => {
-  const video = document.querySelector('[data-testid="seat-video"]');
-  let shown = performance.now();
-  window.longestStill_ms = 0;
-  const draw = (now) => {
-    window.longestStill_ms = Math.max(window.longestStill_ms, now - shown);
-    shown = now;
-    video.requestVideoFrameCallback(draw);
-  };
-  video.requestVideoFrameCallback(draw);
-}"""
 
 
 async def test_browser_says_the_network_changed__ice_restarts_on_the_same_connection(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +43,25 @@ async def _tracks_of(
     }
 
 
-def _now_ms(loop: asyncio.AbstractEventLoop) -> float:
-    return loop.time() * 1_000
+def _span_s(manifest: dict[str, Any]) -> tuple[float, float]:
+    """From when to when was recorded, by signalling's word, in Unix seconds."""
+    (recording,) = manifest["recordings"]
+    return float(recording["started_at"]), float(recording["stopped_at"])
 
 
 async def test_kill_9_of_the_recorder_loses_no_packet(gathering: Gathering) -> None:
     await gathering.call()
     clinician, citizen = await gathering.both_in_call()
-    loop = asyncio.get_running_loop()
     await clinician.press("record")
     await citizen.see("recording-sign")
-    since_ms = _now_ms(loop)
     await citizen.frames_go_on(more=60)
     await gathering.stack.recorder.kill()
     await citizen.frames_go_on(more=60)  # the call goes on; packets wait at the SFU
     await gathering.stack.recorder.start()
     await citizen.frames_go_on(more=60)
-    recorded_s = (_now_ms(loop) - since_ms) / 1_000
     directory, manifest = await _archive(gathering, clinician)
+    started_s, stopped_s = _span_s(manifest)
+    recorded_s = stopped_s - started_s
 
     assert len(tracks(manifest)) == 4
     for track in tracks(manifest):
@@ -67,11 +69,9 @@ async def test_kill_9_of_the_recorder_loses_no_packet(gathering: Gathering) -> N
     people = {gathering.clinician_id: CLINICIAN.tone_hz, gathering.citizen_id: CITIZEN.tone_hz}
     for participant, tone_hz in people.items():
         played = await _tracks_of(directory, manifest, participant)
-        sound_s = played["audio"].end_s - played["audio"].start_s
-        assert abs(played["audio"].end_s - recorded_s) < 1.5
-        assert abs(played["audio"].end_s - played["video"].end_s) < 0.5
-        # 50 Opus packets a second: a hole of the killed recorder's length would show.
-        assert played["audio"].frames > 0.95 * 50 * sound_s
+        for one in played.values():
+            assert recorded_s - 1.0 < one.end_s < recorded_s + 0.5
+        assert played["audio"].hole_s < 0.5, "a hole of the killed recorder's length would show"
         assert played["audio"].tone(tone_hz) > 0.5
         assert played["video"].differing_frames > 150
 
@@ -79,24 +79,23 @@ async def test_kill_9_of_the_recorder_loses_no_packet(gathering: Gathering) -> N
 async def test_withdrawn_consent_leaves_no_later_sample(gathering: Gathering) -> None:
     await gathering.call()
     clinician, citizen = await gathering.both_in_call()
-    loop = asyncio.get_running_loop()
     await clinician.press("record")
     await citizen.see("recording-sign")
-    since_ms = _now_ms(loop)
     await citizen.frames_go_on(more=80)
     await citizen.press("recording-sign")
-    withdrawn_s = (_now_ms(loop) - since_ms) / 1_000
     await citizen.press("withdraw")
+    withdrawn_s = time.time()
     await clinician.page.locator(clinician.at("recording-sign")).first.wait_for(state="hidden")
-    assert (_now_ms(loop) - since_ms) / 1_000 - withdrawn_s < 2.0
     await citizen.frames_go_on(more=80)  # the call goes on, unrecorded
     directory, manifest = await _archive(gathering, clinician)
 
+    started_s, stopped_s = _span_s(manifest)
+    assert stopped_s - withdrawn_s < 2.0
+    recorded_s = stopped_s - started_s
     assert len(tracks(manifest)) == 4
     for track in tracks(manifest):
         played = await asyncio.to_thread(play, directory / track["path"])
-        assert played.end_s < withdrawn_s + 1.0, f"{track['file']} ends at {played.end_s}"
-        assert played.end_s > withdrawn_s - 1.5, f"{track['file']} ends at {played.end_s}"
+        assert recorded_s - 1.5 < played.end_s < recorded_s + 0.5, track
 
 
 async def test_refused_consent_under_the_policy_everyone_bars_the_recording(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sfu.ids import SourceId
+from tests.support.eventually import eventually
 from tests.support.studio import CAMERAS, Decoder, Seat, Studio, studio
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -20,6 +21,8 @@ SWITCHES = 1000
 #: It takes 80 s on two free cores.
 WITHIN_S = 200.0
 LONGEST_FREEZE_MS = 500.0
+#: Of who never switches. Four frames that an encoder leaves out are seen, more would be the SFU's.
+LONGEST_STEADY_MS = 700.0
 #: After it was hidden a picture waits for its key frame: a second of the throttle and the frame.
 LONGEST_WAKE_MS = 2000.0
 HEIGHTS_PX = (90, 136, 180, 272, 360, 544, 720)
@@ -39,6 +42,8 @@ class Tally:
     frames: int = 0
     longest_freeze_ms: float = 0.0
     longest_wake_ms: float = 0.0
+    #: Of the viewer whose view never changes.
+    longest_steady_ms: float = 0.0
     freezes: list[str] = field(default_factory=list)
     #: What decoders complained of while they had a picture to show.
     errors: list[str] = field(default_factory=list)
@@ -85,6 +90,8 @@ class Onlooker:
             for number, seat in enumerate(await self._stage.seen(viewer)):
                 self._count(tally, (viewer, number), seat)
                 self._judge(tally, (viewer, number), seat, decoders[number])
+        steady_ms = self._stage.longest_steady_ms()
+        tally.longest_steady_ms = max(tally.longest_steady_ms, steady_ms)
 
     def _count(self, tally: Tally, place: tuple[str, int], seat: Seat) -> None:
         tally.switches += seat.switches - self._switches.get(place, 0)
@@ -140,12 +147,17 @@ async def _switch_at_random(stage: Studio, sources: Sequence[SourceId], seed: in
 
 async def _decoders_are_well(stage: Studio, codec: str) -> None:
     """What came whole was decoded and drawn, but for what the machine had no time for."""
-    for viewer in VIEWERS:
-        for seat in await stage.decoded(viewer):
-            assert seat.codec == f"video/{codec}"
-            # One frame may be on its way through, one may come while another is drawn.
-            assert seat.received - seat.decoded - seat.dropped <= 2, (viewer, seat)
-            assert seat.dropped <= seat.received // 50, (viewer, seat)
+
+    async def complaint() -> str | None:
+        seats = [seat for viewer in VIEWERS for seat in await stage.decoded(viewer)]
+        assert {seat.codec for seat in seats} == {f"video/{codec}"}
+        # One frame may be on its way through, one may come while another is drawn.
+        behind = [seat for seat in seats if seat.received - seat.decoded - seat.dropped > 2]
+        return f"not decoded: {behind}" if behind else None
+
+    await eventually(complaint)
+    seats = [seat for viewer in VIEWERS for seat in await stage.decoded(viewer)]
+    assert sum(seat.dropped for seat in seats) <= sum(seat.received for seat in seats) // 50, seats
 
 
 @pytest.mark.parametrize("codec", ["VP8", "H264"])
@@ -159,6 +171,7 @@ async def test_a_thousand_switches__no_freeze_no_decoder_error_few_requests(
         ]
         for viewer in VIEWERS:
             await stage.watch(viewer, SEATS)
+        await stage.watch_steadily()
         await stage.all_awake(VIEWERS)
         await stage.pause(SETTLE_MS)
         began_s = time.monotonic()
@@ -166,6 +179,7 @@ async def test_a_thousand_switches__no_freeze_no_decoder_error_few_requests(
         took_s = time.monotonic() - began_s
         record_property("figures", f"{tally.switches} switches in {took_s:.0f} s, {tally}")
         assert tally.freezes == []
+        assert tally.longest_steady_ms <= LONGEST_STEADY_MS
         assert tally.errors == []
         assert tally.switches >= SWITCHES
         assert tally.longest_wake_ms < LONGEST_WAKE_MS

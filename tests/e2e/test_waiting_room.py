@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.e2e.gathering import Gathering
+from tests.e2e.person import Person
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -34,6 +37,22 @@ async def test_nothing_reaches_or_leaves_the_waiting_room(gathering: Gathering) 
     assert "Bệnh nhân đang chờ" not in state, "what was written before is not theirs to read"
 
 
+async def at_rest(person: Person) -> float:
+    """The packets that a page has received, once it has read those that had come already."""
+    count, since_s = -1.0, 0.0
+
+    async def complaint() -> str | None:
+        nonlocal count, since_s
+        now = (await person.received())["packets"]
+        if now != count:
+            count, since_s = now, time.monotonic()
+        rest_s = time.monotonic() - since_s
+        return None if rest_s > 0.2 else f"{count} packets {rest_s:.1f} s ago"
+
+    await eventually(complaint)
+    return count
+
+
 async def test_on_hold_nothing_crosses_and_return_brings_it_back(gathering: Gathering) -> None:
     await gathering.call()
     clinician, citizen = await gathering.both_in_call()
@@ -49,7 +68,7 @@ async def test_on_hold_nothing_crosses_and_return_brings_it_back(gathering: Gath
 
     await eventually(nothing_shown)
     before = await gathering.transport(gathering.citizen_id)
-    packets_before = (await citizen.received())["packets"]
+    packets_before = await at_rest(citizen)
     await clinician.open_panel("chat")
     await clinician.says("Chỉ giữa bác sĩ với nhau")
     await second.frames_go_on(more=40)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from playwright.async_api import Page
+from tests.e2e.person import Person
+from tests.support.stalls import Stalls
 
-# Reads the first seat's sound as it is played, in pieces of 10 ms, and notes how long the tone was
-# not in them; and each picture of that seat with its height.
+# Reads the first seat's sound as it is played, in pieces of 10 ms, and notes when the tone was not
+# in them; and each picture of that seat with its height, and when it was the next one's turn.
 _WATCH = """async (toneHz) => {
   const pc = window.vtelehealth.pc();
   const seat = (kind) => pc.getTransceivers().find((transceiver) =>
     transceiver.direction === 'recvonly' && transceiver.receiver.track.kind === kind).receiver;
   const audio = seat('audio'), video = seat('video');
-  const seen = window.seen = {played_ms: 0, missing_ms: 0, gap_ms: 0, gaps: [], still_ms: 0};
+  const seen = window.seen = {played_ms: 0, missing_ms: 0, gap_ms: 0, gaps: [], stills: []};
+  seen.span = (from, to) => [from, to].map((at) => performance.timeOrigin + at);
   const counters = async () => {
     const found = {};
     for (const receiver of [audio, video]) {
@@ -48,7 +50,8 @@ _WATCH = """async (toneHz) => {
       const piece_ms = 1000 * count / rate;
       seen.played_ms += piece_ms;
       if (share(buffer, rate) > 0.5) {
-        if (seen.gap_ms > 60) seen.gaps.push(seen.gap_ms);
+        const now = performance.now();
+        if (seen.gap_ms > 60) seen.gaps.push(seen.span(now - seen.gap_ms, now));
         seen.gap_ms = 0;
       } else {
         seen.missing_ms += piece_ms;
@@ -59,11 +62,11 @@ _WATCH = """async (toneHz) => {
   const element = [...document.querySelectorAll('[data-testid="seat-video"]')]
     .find((one) => one.srcObject?.getTracks().includes(video.track));
   seen.height_px = element.videoHeight;
-  let shown = performance.now();
+  seen.shown = performance.now();
   const draw = (now, {height}) => {
-    seen.still_ms = Math.max(seen.still_ms, now - shown);
+    if (now - seen.shown > 100) seen.stills.push(seen.span(seen.shown, now));
     seen.height_px = height;
-    shown = now;
+    seen.shown = now;
     element.requestVideoFrameCallback(draw);
   };
   element.requestVideoFrameCallback(draw);
@@ -71,13 +74,19 @@ _WATCH = """async (toneHz) => {
 _READ = """async () => {
   const {audio, video} = await window.seenCounters();
   const {seen} = window;
+  const now = performance.now();
   return {
-    ...seen,
-    longest_gap_ms: Math.max(seen.gap_ms, 0, ...seen.gaps),
+    played_ms: seen.played_ms,
+    missing_ms: seen.missing_ms,
+    height_px: seen.height_px,
+    gaps: seen.gaps.splice(0),
+    gap: seen.span(now - seen.gap_ms, now),
+    stills: seen.stills.splice(0),
+    still: seen.span(seen.shown, now),
     concealed: audio.concealedSamples - audio.silentConcealedSamples,
     samples: audio.totalSamplesReceived,
     frames: video.framesDecoded ?? 0,
-    freezes_s: video.totalFreezesDuration ?? 0,
+    frozen_s: video.totalFreezesDuration ?? 0,
     lost: video.packetsLost ?? 0,
     repeated: video.retransmittedPacketsReceived ?? 0,
     given_up: video.pliCount ?? 0,
@@ -92,15 +101,21 @@ _HEAR = """async (for_ms) => {
   }
   return true;
 }"""
-_FORGET_GAPS = "() => Object.assign(window.seen, {gap_ms: 0, gaps: [], still_ms: 0})"
+_FORGET_GAP = "() => { window.seen.gap_ms = 0; }"
+#: What a narrow link and the player may hold back.
+_ON_ITS_WAY_MS = 400.0
+#: A frame is due after 50 ms; as browsers count it, another 150 ms make it a freeze.
+_FREEZE_MS = 200.0
 
 
 @dataclass(frozen=True)
 class Seen:
     """What a page has heard and seen of its first seat since it began to watch.
 
-    `longest_gap_ms` is how long the tone was not to be heard at a stretch, `missing_ms` how long in
-    all; `still_ms` how long a picture stood at most. Both since `forget_gaps`.
+    `longest_gap_ms` is how long the tone was not to be heard at a stretch, `still_ms` how long a
+    picture stood at most: both since `forget_gaps`, and without the time in which one of the two
+    pages did not run. `missing_ms` is how long there was no tone in all. `frozen_s` is how long the
+    picture froze in all by the browser's count, which leaves no such time out; `froze_s` by ours.
     `concealed` of `samples` were made up, speech that was missing; the video packets `lost` are
     those that did not come by themselves, and `repeated` those that came again, which is also what
     probes are made of. `given_up` counts how often the page asked for a key frame instead.
@@ -114,15 +129,16 @@ class Seen:
     concealed: int
     samples: int
     frames: int
-    freezes_s: float
+    frozen_s: float
+    froze_s: float
     lost: int
     repeated: int
     given_up: int
 
     @property
     def frozen(self) -> float:
-        """The share of the time that the picture stood still, by the browser's own judgement."""
-        return self.freezes_s * 1_000 / self.played_ms
+        """The share of the time that the picture stood still, as far as both counts agree."""
+        return min(self.frozen_s, self.froze_s) * 1_000 / self.played_ms
 
     def since(self, before: Seen) -> Seen:
         """What came in between; lengths and heights are those of now."""
@@ -135,7 +151,8 @@ class Seen:
             concealed=self.concealed - before.concealed,
             samples=self.samples - before.samples,
             frames=self.frames - before.frames,
-            freezes_s=self.freezes_s - before.freezes_s,
+            frozen_s=self.frozen_s - before.frozen_s,
+            froze_s=self.froze_s - before.froze_s,
             lost=self.lost - before.lost,
             repeated=self.repeated - before.repeated,
             given_up=self.given_up - before.given_up,
@@ -143,20 +160,37 @@ class Seen:
 
 
 class Watching:
-    """A page that watches its first seat, whose sound has a tone."""
+    """A person who watches their first seat, where another is seen whose sound has a tone."""
 
-    def __init__(self, page: Page) -> None:
-        self._page = page
+    def __init__(self, watcher: Person, other: Person) -> None:
+        self._page = watcher.page
+        self._tone_hz = other.look.tone_hz
+        self._stalls = Stalls(watcher.page, other.page, on_its_way_ms=_ON_ITS_WAY_MS)
+        self._longest_gap_ms = 0.0
+        self._still_ms = 0.0
+        self._froze_s = 0.0
 
     @classmethod
-    async def begin(cls, page: Page, tone_hz: float) -> Watching:
+    async def begin(cls, watcher: Person, other: Person) -> Watching:
         """From now on."""
-        await page.evaluate(_WATCH, tone_hz)
-        return cls(page)
+        watching = cls(watcher, other)
+        await watching._stalls.begin()
+        await watching._page.evaluate(_WATCH, watching._tone_hz)
+        return watching
 
     async def read(self) -> Seen:
         """So far."""
         found = await self._page.evaluate(_READ)
+        await self._stalls.read()
+        gaps_ms = [self._stalls.awake_ms(gap) for gap in (*found["gaps"], found["gap"])]
+        stills_ms = [self._stalls.awake_ms(still) for still in found["stills"]]
+        lasts_ms = self._stalls.awake_ms(found["still"])
+        self._longest_gap_ms = max(self._longest_gap_ms, *gaps_ms)
+        self._still_ms = max(self._still_ms, *stills_ms, lasts_ms)
+        self._froze_s += sum(each for each in stills_ms if each > _FREEZE_MS) / 1_000
+        found["longest_gap_ms"] = self._longest_gap_ms
+        found["still_ms"] = self._still_ms
+        found["froze_s"] = self._froze_s
         return Seen(**{name: found[name] for name in Seen.__dataclass_fields__})
 
     async def hear(self, for_ms: float) -> None:
@@ -169,4 +203,6 @@ class Watching:
 
     async def forget_gaps(self) -> None:
         """Measure the longest gap, and the longest stand-still, anew."""
-        await self._page.evaluate(_FORGET_GAPS)
+        await self.read()
+        await self._page.evaluate(_FORGET_GAP)
+        self._longest_gap_ms = self._still_ms = 0.0

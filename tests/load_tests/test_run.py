@@ -70,12 +70,12 @@ async def run(*arguments: str) -> tuple[int, dict[str, Any]]:
 async def test_a_run_loses_nothing_and_tells_what_it_measured(
     arguments: tuple[str, ...], participants: int, packets_in_per_s: int, packets_out_per_s: int
 ) -> None:
-    code, figures = await run(*arguments, "--seconds", "2")
+    code, figures = await run(*arguments, "--seconds", "3")
     assert code == 0, figures
     assert figures["configuration"]["participants"] == participants
-    assert figures["packets_in_per_s"] == pytest.approx(packets_in_per_s, rel=0.1)
-    assert figures["packets_out_per_s"] == pytest.approx(packets_out_per_s, rel=0.1)
-    assert figures["expected_packets"] == pytest.approx(2 * packets_out_per_s, rel=0.1)
+    assert figures["packets_in_per_s"] == pytest.approx(packets_in_per_s, rel=0.25)
+    assert figures["packets_out_per_s"] == pytest.approx(packets_out_per_s, rel=0.25)
+    assert figures["expected_packets"] == pytest.approx(3 * packets_out_per_s, rel=0.25)
     assert figures["loss"] < 0.001
     assert figures["media_cpu_us_per_packet_out"] > 0
     assert figures["memory_bytes_per_participant"]["media"] > 0

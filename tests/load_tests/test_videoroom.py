@@ -79,7 +79,7 @@ def test_extension_ids_are_the_offers() -> None:
 async def test_compare__one_load__figures_of_both() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "load_tests", "compare"),
-        *("--seconds", "1", "--loads", "3", "--no-latency"),
+        *("--seconds", "3", "--loads", "3", "--no-latency"),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -85,7 +85,7 @@ async def test_restart_and_a_dossier_comes__is_not_an_orphan(tmp_path: Path) -> 
         await one.recorder.handle(PutDossier(id=1, dossier=visit(recordings=(), ended=False)))
         other = visit("c-2", recordings=(), ended=False)
         await one.recorder.handle(PutDossier(id=2, dossier=other))
-    async with desk(tmp_path, orphan_s=0.2) as one:
+    async with desk(tmp_path, orphan_s=1.0) as one:
         await one.recorder.handle(PutDossier(id=1, dossier=visit(recordings=(), ended=False)))
         await one.until(Archived(consultation="c-2", directory="c-2"))
         assert one.recorder.archives_pending() == 0

@@ -68,7 +68,7 @@ async def test_signal__stops_it_soon_with_0(stop: signal.Signals) -> None:
         began = time.monotonic()
         started.send_signal(stop)
         assert await asyncio.wait_for(started.wait(), 10) == 0
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
 
 
 async def test_end_of_stdin__stops_it_when_told_so() -> None:

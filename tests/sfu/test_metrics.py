@@ -12,7 +12,7 @@ from sfu.ids import PeerId, RoomId, TapId
 from sfu.metrics import Metrics, WireCounters
 from tests.sfu.routing import ROOM as STAGE_ROOM
 from tests.sfu.routing import Stage, voice
-from tests.support.caller import Caller, Sfu, running_sfu
+from tests.support.caller import Sfu, running_sfu
 
 ROOM = RoomId("room-1")
 PEERS = ("an-who-must-not-appear", "binh-who-must-not-appear")
@@ -37,41 +37,37 @@ def value(text: str, name: str, **labels: str) -> float:
 async def test_metrics__show_the_call_and_no_person() -> None:
     async with running_sfu() as sfu:
         await sfu.client.request(OpenRoom(room=ROOM))
-        callers = [Caller(sfu.client, ROOM, peer) for peer in PEERS]
-        try:
-            for caller in callers:
-                await sfu.client.request(
-                    Permit(
-                        room=ROOM,
-                        peer=caller.peer,
-                        send=("audio", "video"),
-                        receive=True,
-                    )
+        callers = [sfu.caller(ROOM, peer) for peer in PEERS]
+        for caller in callers:
+            await sfu.client.request(
+                Permit(
+                    room=ROOM,
+                    peer=caller.peer,
+                    send=("audio", "video"),
+                    receive=True,
                 )
-                await caller.call()
-            tap = StartTap(room=ROOM, tap=TapId("t"), peers=(PeerId(PEERS[0]),))
-            await sfu.client.request(tap)
-            await callers[0].hears_and_sees()
-            text = await scrape(sfu)
-            assert value(text, "transports", state="connected") == 2
-            assert value(text, "rooms") == 1
-            assert value(text, "streams", kind="video") == 2
-            assert value(text, "legs", kind="audio") == 2
-            assert value(text, "received_packets_total", kind="audio") > 5
-            assert value(text, "sent_bytes_total", kind="video") > 5
-            assert value(text, "tap_backlog_bytes") > 0
-            assert value(text, "pli_sent_total") > 0
-            assert value(text, "seats_by_picture", picture="shown") == 2
-            assert value(text, "legs_by_layer", layer="0") > 0
-            assert value(text, "protection", level="normal") == 1
-            assert value(text, "tcp_connections") == 0
-            assert value(text, "forwarding_seconds_count") > 0
-            assert value(text, "loop_lag_seconds_count") > 0
-            assert "must-not-appear" not in text
-            assert ROOM not in text
-        finally:
-            for caller in callers:
-                await caller.hang_up()
+            )
+            await caller.call()
+        tap = StartTap(room=ROOM, tap=TapId("t"), peers=(PeerId(PEERS[0]),))
+        await sfu.client.request(tap)
+        await callers[0].hears_and_sees()
+        text = await scrape(sfu)
+        assert value(text, "transports", state="connected") == 2
+        assert value(text, "rooms") == 1
+        assert value(text, "streams", kind="video") == 2
+        assert value(text, "legs", kind="audio") == 2
+        assert value(text, "received_packets_total", kind="audio") > 5
+        assert value(text, "sent_bytes_total", kind="video") > 5
+        assert value(text, "tap_backlog_bytes") > 0
+        assert value(text, "pli_sent_total") > 0
+        assert value(text, "seats_by_picture", picture="shown") == 2
+        assert value(text, "legs_by_layer", layer="0") > 0
+        assert value(text, "protection", level="normal") == 1
+        assert value(text, "tcp_connections") == 0
+        assert value(text, "forwarding_seconds_count") > 0
+        assert value(text, "loop_lag_seconds_count") > 0
+        assert "must-not-appear" not in text
+        assert ROOM not in text
 
 
 async def test_lost_packets__that_come_late__do_not_make_the_counter_fall() -> None:

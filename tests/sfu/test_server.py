@@ -41,15 +41,13 @@ async def sfu() -> AsyncIterator[Sfu]:
 
 
 @pytest.fixture
-async def callers(sfu: Sfu) -> AsyncIterator[list[Caller]]:
+async def callers(sfu: Sfu) -> list[Caller]:
     """Two peers in a call."""
-    found = [Caller(sfu.client, ROOM, "an"), Caller(sfu.client, ROOM, "binh")]
+    found = [sfu.caller(ROOM, "an"), sfu.caller(ROOM, "binh")]
     for caller in found:
         await permit(sfu, caller.peer)
         await caller.call()
-    yield found
-    for caller in found:
-        await caller.hang_up()
+    return found
 
 
 async def permit(sfu: Sfu, peer: str, *, version: int = 1, allowed: bool = True) -> None:
@@ -113,31 +111,25 @@ async def test_hold__cuts_every_packet_and_return_brings_them_back(
 async def test_page_refresh__replaces_the_transport(sfu: Sfu, callers: list[Caller]) -> None:
     binh = callers[1]
     await binh.hears_and_sees()
-    again = Caller(sfu.client, ROOM, "an")
-    try:
-        await again.call(fresh=True)
-        await again.hears_and_sees()
-        await binh.hears_and_sees()
-        assert [r.peer for r in (await sfu.statistics(ROOM)).transports] == ["an", "binh"]
-    finally:
-        await again.hang_up()
+    again = sfu.caller(ROOM, "an")
+    await again.call(fresh=True)
+    await again.hears_and_sees()
+    await binh.hears_and_sees()
+    assert [r.peer for r in (await sfu.statistics(ROOM)).transports] == ["an", "binh"]
 
 
 async def test_more_seats__by_a_further_offer(sfu: Sfu, callers: list[Caller]) -> None:
     an = callers[0]
     await an.hears_and_sees()
-    chi = Caller(sfu.client, ROOM, "chi")
-    try:
-        await permit(sfu, "chi")
-        await chi.call(seats=2)
-        an.pc.addTransceiver("audio", "recvonly")
-        an.pc.addTransceiver("video", "recvonly")
-        assert (await an.negotiate()).seats == 2
-        await an.hears_and_sees(1)
-        await an.hears_and_sees(0)
-        await chi.hears_and_sees(1)
-    finally:
-        await chi.hang_up()
+    chi = sfu.caller(ROOM, "chi")
+    await permit(sfu, "chi")
+    await chi.call(seats=2)
+    an.pc.addTransceiver("audio", "recvonly")
+    an.pc.addTransceiver("video", "recvonly")
+    assert (await an.negotiate()).seats == 2
+    await an.hears_and_sees(1)
+    await an.hears_and_sees(0)
+    await chi.hears_and_sees(1)
 
 
 async def test_loss_on_the_way_in_and_out__is_repaired(
@@ -280,15 +272,12 @@ async def test_closing__lets_readers_have_their_taps_to_the_end() -> None:
     async with running_sfu() as sfu:
         await sfu.client.request(OpenRoom(room=ROOM))
         await permit(sfu, "an")
-        an = Caller(sfu.client, ROOM, "an")
-        try:
-            await an.call()
-            await sfu.client.request(StartTap(room=ROOM, tap=TAP, peers=(PeerId("an"),)))
-            recorder = Recorder(sfu)
-            reading = asyncio.create_task(recorder.read(None))
-            await eventually(lambda: None if recorder.records else "nothing read yet")
-        finally:
-            await an.hang_up()
+        an = sfu.caller(ROOM, "an")
+        await an.call()
+        await sfu.client.request(StartTap(room=ROOM, tap=TAP, peers=(PeerId("an"),)))
+        recorder = Recorder(sfu)
+        reading = asyncio.create_task(recorder.read(None))
+        await eventually(lambda: None if recorder.records else "nothing read yet")
     await asyncio.wait_for(reading, 10)
     recorder.assert_whole()
     assert recorder.records[-1].kind is RecordKind.END
@@ -301,7 +290,7 @@ async def test_closing__waits_for_no_reader_that_sleeps() -> None:
             await sfu.client.request(StartTap(room=ROOM, tap=TAP, peers=()))
             tap = await session.ws_connect(f"http://127.0.0.1:{sfu.program.control_port}/tap/{TAP}")
             began_s = time.monotonic()
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < 5
         await tap.close()
 
 

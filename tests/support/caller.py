@@ -127,7 +127,7 @@ class Caller:
         await self.pc.setRemoteDescription(RTCSessionDescription(self.answer, "answer"))
         return answer
 
-    async def hears_and_sees(self, seat: int = 0, *, more: int = 5) -> None:
+    async def hears_and_sees(self, seat: int = 0, *, more: int = 5, within_s: float = 20) -> None:
         """Wait for `more` frames of voice and picture than there are now."""
         before = self.frames.copy()
 
@@ -138,7 +138,7 @@ class Caller:
                     return f"{self.peer} got {count} {kind} frames on seat {seat}"
             return None
 
-        await eventually(complaint, within_s=20)
+        await eventually(complaint, within_s=within_s)
 
     async def hang_up(self) -> None:
         """Close the connection and end its readers."""
@@ -169,7 +169,7 @@ def _through(port: int, answer: str) -> str:
 
 
 class Sfu:
-    """An SFU in this process, a control client, and the events that came."""
+    """An SFU in this process, a control client, the events that came, and who calls it."""
 
     def __init__(self, program: SfuProgram) -> None:
         self.program = program
@@ -177,6 +177,19 @@ class Sfu:
         self.states: list[bool] = []
         self.url = f"ws://127.0.0.1:{program.control_port}/control"
         self.client = SfuClient(self.url, SECRET, self.events.append, self.states.append)
+        self._callers: list[Caller] = []
+
+    def caller(self, room: str, peer: str, *, via: int | None = None) -> Caller:
+        """A peer that has not called yet; it hangs up when the SFU ends, if not before."""
+        made = Caller(self.client, room, peer, via=via)
+        self._callers.append(made)
+        return made
+
+    async def close(self) -> None:
+        """Hang up all callers, and the control client."""
+        for caller in self._callers:
+            await caller.hang_up()
+        await self.client.close()
 
     async def statistics(self, room: str) -> Statistics:
         """The room's counters now."""
@@ -213,5 +226,5 @@ async def running_sfu(**settings: Any) -> AsyncIterator[Sfu]:
         await eventually(lambda: None if sfu.client.connected else "no control connection")
         yield sfu
     finally:
-        await sfu.client.close()
+        await sfu.close()
         await program.close()

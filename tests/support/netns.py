@@ -54,6 +54,7 @@ class Networks:
         self._router = f"vt{self._id}r"
         self._uplink = f"vt{self._id}s"
         self._namespaces: list[str] = []
+        self._is_cabled = False
         self.sites: list[Site] = []
         self.server_address = f"{self._net}.0.1"
 
@@ -62,6 +63,7 @@ class Networks:
         self._add_namespace(self._router)
         _run("ip", "link", "add", self._uplink, "type", "veth",
              "peer", "name", "wide", "netns", self._router)  # fmt: skip
+        self._is_cabled = True
         if _IPV6.exists():
             # Its IPv6 address would come a second later, and each browser on this machine break off
             # what it is loading: the network has changed.
@@ -73,7 +75,11 @@ class Networks:
         self.at_router("sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
 
     def close(self) -> None:
-        """Remove it all; the cables go with the namespaces at their ends."""
+        """Remove it all; cables go with the namespaces at their ends, but some time later."""
+        if self._is_cabled:
+            # Ours at once: its going would be a changed network to the next test's browsers.
+            _run("ip", "link", "del", self._uplink)
+            self._is_cabled = False
         for name in self._namespaces:
             _run("ip", "netns", "del", name)
         self._namespaces.clear()

@@ -24,6 +24,7 @@ class Playback:
     start_s: float
     end_s: float
     frames: int
+    hole_s: float  # audio: the longest time between the end of a frame and the next
     differing_frames: int  # video: frames unlike the one before
     samples: NDArray[np.float64]  # audio: mono, 48 kHz
     shade: float  # video: median brightness of the last frame
@@ -50,16 +51,18 @@ def play(path: Path) -> Playback:
 def _play_audio(container: av.container.InputContainer, stream: av.stream.Stream) -> Playback:
     resampler = av.AudioResampler(format="flt", layout="mono", rate=_RATE)
     parts: list[NDArray[np.float64]] = []
-    start_s, end_s, frames = -1.0, 0.0, 0
+    start_s, end_s, frames, hole_s = -1.0, 0.0, 0, 0.0
     for frame in container.decode(stream):
         assert isinstance(frame, av.AudioFrame)
         frames += 1
         time_s = float(frame.time or 0.0)
+        hole_s = hole_s if start_s < 0 else max(hole_s, time_s - end_s)
         start_s = time_s if start_s < 0 else start_s
         end_s = time_s + frame.samples / frame.sample_rate
         parts.extend(out.to_ndarray()[0].astype(np.float64) for out in resampler.resample(frame))
     samples = np.concatenate(parts) if parts else np.zeros(0)
-    return Playback("audio", stream.codec_context.name, start_s, end_s, frames, 0, samples, 0.0)
+    codec = stream.codec_context.name
+    return Playback("audio", codec, start_s, end_s, frames, hole_s, 0, samples, 0.0)
 
 
 def _play_video(container: av.container.InputContainer, stream: av.stream.Stream) -> Playback:
@@ -76,6 +79,5 @@ def _play_video(container: av.container.InputContainer, stream: av.stream.Stream
         if before is not None and np.abs(small - before).mean() > 0.5:
             differing += 1
         before, shade = small, float(np.median(small))
-    return Playback(
-        "video", stream.codec_context.name, start_s, end_s, frames, differing, np.zeros(0), shade
-    )
+    codec, no_sound = stream.codec_context.name, np.zeros(0)
+    return Playback("video", codec, start_s, end_s, frames, 0.0, differing, no_sound, shade)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -36,12 +38,13 @@ from sfu.ids import PeerId, RoomId, SourceId
 from signaling.web.static import StaticFiles
 from tests.support.browser import CITIZEN, launch, new_page, playwright
 from tests.support.eventually import eventually
-from tests.support.servers import ROOT, Program, free_port
+from tests.support.servers import ROOT, Program
+from tests.support.stalls import Span, Stalls
 
 ROOM = RoomId("studio")
-#: From the camera's drawing of a frame to its being shown.
-_ON_ITS_WAY_MS = 150.0
-_KEPT_STALLS = 500
+#: Who watches every camera in its smallest layer, and never changes it.
+STEADY = "steady"
+_KEPT_HITCHES = 100
 _SCRIPT = Path(__file__).with_name("studio.js")
 
 
@@ -64,9 +67,10 @@ CAMERAS = tuple(
 class Seat(msgspec.Struct):
     """What one seat has shown since it was last looked at.
 
-    `gaps_ms` between frames while the picture was due, without the time in which a page did not
-    run at all; `wakes_ms` from when it was due to its first frame. `open_ms`: since the last frame,
-    or while it is not awake since it was due. `switches` counts changes of size since it began.
+    `gaps_ms` between frames while the picture was due; `wakes_ms` from when it was due to its first
+    frame. `open_ms`: since the last frame, or while it is not awake since it was due. All without
+    the time in which a page did not run, or in which the steady viewer, if there is one, missed
+    frames of that camera. `switches` counts changes of size since it began.
     """
 
     size: str
@@ -76,6 +80,13 @@ class Seat(msgspec.Struct):
     wakes_ms: list[float]
     open_ms: float
     is_awake: bool
+
+
+class Wait(NamedTuple):
+    """For a first picture, and how much of it was not because a page did not run."""
+
+    whole_ms: float
+    awake_ms: float
 
 
 class Decoder(msgspec.Struct):
@@ -115,7 +126,10 @@ class Studio:
         self._client = client
         self._asked: asyncio.Queue[Layers] = asyncio.Queue()
         self._telling: asyncio.Task[None] | None = None
-        self._stalls: list[tuple[float, float]] = []
+        self._stalls = Stalls(viewers, senders)
+        #: What the steady viewer missed, by the camera's place among `CAMERAS`.
+        self._hitches: dict[int, list[Span]] | None = None
+        self._longest_steady_ms = 0.0
 
     async def open(self) -> None:
         """Make the room, and be told of it."""
@@ -126,6 +140,7 @@ class Studio:
             await page.expose_function("negotiate", self._negotiate)
             await page.add_script_tag(path=_SCRIPT, type="module")
             await page.wait_for_function("() => window.studio !== undefined")
+        await self._stalls.begin()
 
     async def send(self, peer: str, look: Look, codec: str) -> SourceId:
         """One more camera, connected; its source."""
@@ -142,12 +157,29 @@ class Studio:
         await self._permit(peer, receive=True)
         await self.viewers.evaluate("([name, seats]) => studio.watch(name, seats)", [peer, seats])
 
-    async def join(self, peers: Sequence[str]) -> list[float]:
-        """So many viewers at once, of one seat; what each waited for its first picture, in ms."""
+    async def watch_steadily(self) -> None:
+        """From now on what a viewer misses that never changes its view is taken off others' times.
+
+        Browsers leave out frames of a small layer after a key frame that was too large, for all who
+        watch it. What the steady viewer misses itself is to be bounded: see `longest_steady_ms`.
+        """
+        await self.watch(STEADY, len(CAMERAS))
+        await self.view(STEADY, [CAMERAS[0].height // 4] * len(CAMERAS))
+        await self.all_awake([STEADY])
+        self._hitches = defaultdict(list)
+
+    def longest_steady_ms(self) -> float:
+        """The longest gap of that viewer since this was last asked, as of the last `seen`."""
+        longest_ms, self._longest_steady_ms = self._longest_steady_ms, 0.0
+        return longest_ms
+
+    async def join(self, peers: Sequence[str]) -> list[Wait]:
+        """So many viewers at once, of one seat; what each waited for its first picture."""
         for peer in peers:
             await self._permit(peer, receive=True)
-        waits: list[float] = await self.viewers.evaluate("(names) => studio.join(names)", peers)
-        return waits
+        spans = await self.viewers.evaluate("(names) => studio.join(names)", peers)
+        await self._stalls.read()
+        return [Wait(span[1] - span[0], self._stalls.awake_ms(span)) for span in spans]
 
     async def leave(self, peers: Sequence[str]) -> None:
         """Viewers that go."""
@@ -177,14 +209,18 @@ class Studio:
 
     async def seen(self, peer: str) -> list[Seat]:
         """What a viewer's seats have shown since the last time."""
-        for page in (self.viewers, self.senders):
-            self._stalls += await page.evaluate("() => studio.stalls()")
-        del self._stalls[:-_KEPT_STALLS]
-        seats = await self.viewers.evaluate("(name) => people[name].read()", peer)
-        for seat in seats:
-            seat["gaps_ms"] = [self._awake_ms(*gap) for gap in seat.pop("gaps")]
-            seat["open_ms"] = self._awake_ms(*seat.pop("open"))
-        return msgspec.convert(seats, list[Seat])
+        both = [peer, STEADY] if self._hitches is not None else [peer]
+        rows, *steady = await self.viewers.evaluate(
+            "(names) => names.map((name) => people[name].read())", both
+        )
+        await self._stalls.read()
+        for row in (row for rows in steady for row in rows):
+            self._note_hitches(row)
+        for row in rows:
+            row["gaps_ms"] = [self._net_ms(gap) for gap in row.pop("gaps")]
+            row["wakes_ms"] = [self._net_ms(wake) for wake in row.pop("wakes")]
+            row["open_ms"] = self._net_ms({"span": row.pop("open"), "size": row["size"]})
+        return msgspec.convert(rows, list[Seat])
 
     async def all_awake(self, peers: Sequence[str]) -> None:
         """Wait until these viewers see something on each seat; see `wakes_ms` then."""
@@ -210,11 +246,21 @@ class Studio:
         rows = await self.senders.evaluate("(name) => people[name].sent()", peer)
         return msgspec.convert(rows, dict[str, Encoding])
 
-    def _awake_ms(self, start_ms: float, end_ms: float) -> float:
-        """How long it was, without the time in which a page did not run: the machine was busy."""
-        begin_ms = start_ms - _ON_ITS_WAY_MS
-        stalled = (min(end, end_ms) - max(start, begin_ms) for start, end in self._stalls)
-        return max(0.0, end_ms - start_ms - sum(max(0.0, each) for each in stalled))
+    def _net_ms(self, seen: dict[str, Any]) -> float:
+        hitches = self._hitches[_camera(seen["size"])] if self._hitches and seen["size"] else ()
+        return self._stalls.awake_ms(seen["span"], hitches)
+
+    def _note_hitches(self, row: dict[str, Any]) -> None:
+        """Of a seat of the steady viewer: each gap from when the next frame was due."""
+        assert self._hitches is not None
+        frame_ms = 1000 / CAMERAS[0].fps
+        for span in (*(gap["span"] for gap in row["gaps"]), row["open"]):
+            self._longest_steady_ms = max(self._longest_steady_ms, self._stalls.awake_ms(span))
+            start_ms, end_ms = span
+            if end_ms - start_ms > 2 * frame_ms:
+                hitches = self._hitches[_camera(row["size"])]
+                hitches.append((start_ms + frame_ms, end_ms))
+                del hitches[:-_KEPT_HITCHES]
 
     async def statistics(self) -> Statistics:
         """The SFU's counters."""
@@ -264,12 +310,12 @@ class Studio:
 @asynccontextmanager
 async def studio(directory: Path) -> AsyncIterator[Studio]:
     """Start it all; stop it all at the end."""
-    secret, port = secrets.token_urlsafe(32), free_port()
+    secret = secrets.token_urlsafe(32)
     sfu = Program(
         "sfu",
         {
             "SFU_CONTROL_SECRET": secret,
-            "SFU_CONTROL_PORT": str(port),
+            "SFU_CONTROL_PORT": "0",
             "SFU_UDP_PORT": "0",
             "SFU_ANNOUNCED_ADDRESSES": "127.0.0.1",
             "SFU_EXIT_WITH_STDIN": "1",
@@ -289,7 +335,7 @@ async def studio(directory: Path) -> AsyncIterator[Studio]:
             await page.goto(f"{address}/src/icons.js")
             pages.append(page)
         client = SfuClient(
-            f"ws://127.0.0.1:{port}/control",
+            f"ws://127.0.0.1:{sfu.ready['control_port']}/control",
             secret,
             lambda event: made.hear(event),
             lambda up: None,
@@ -300,6 +346,15 @@ async def studio(directory: Path) -> AsyncIterator[Studio]:
         await made.open()
         owned.push_async_callback(made.close)
         yield made
+
+
+def _camera(size: str) -> int:
+    """Whose picture has this shape: its place among `CAMERAS`."""
+    width, height = map(int, size.split("x"))
+    return min(
+        range(len(CAMERAS)),
+        key=lambda place: abs(CAMERAS[place].width / CAMERAS[place].height - width / height),
+    )
 
 
 async def _serve_client(owned: AsyncExitStack) -> str:

@@ -6,8 +6,6 @@
 import { Peer } from '/src/media/peer.js';
 
 const BLOCK_PX = 16;
-const BEAT_MS = 20;
-const STALL_MS = 70;
 
 /**
  * Blocks of one colour and many shades: a key frame of it costs what one of a room does.
@@ -28,17 +26,8 @@ function wall(hue, width, height) {
   return canvas;
 }
 
-/** When this page itself did not run, in Unix milliseconds: what stood still then was the machine. */
-const stalls = [];
-
-function beat() {
-  let before = performance.now();
-  setInterval(() => {
-    const now = performance.now();
-    if (now - before > STALL_MS) stalls.push([performance.timeOrigin + before, performance.timeOrigin + now]);
-    before = now;
-  }, BEAT_MS);
-}
+/** In Unix milliseconds, of two moments of this page. */
+const span = (from, to) => [from, to].map((at) => performance.timeOrigin + at);
 
 /** One who sends a picture that moves; its shape says in any size whose it is. */
 class Sender {
@@ -129,15 +118,15 @@ class Watch {
       this.size = size;
     }
     if (!this.shown || presentationTime < this.showAt) return;
-    if (this.last === null) this.wakes.push(presentationTime - this.showAt);
-    else this.gaps.push([this.last, presentationTime].map((at) => performance.timeOrigin + at));
+    if (this.last === null) this.wakes.push({ span: span(this.showAt, presentationTime), size });
+    else this.gaps.push({ span: span(this.last, presentationTime), size });
     this.last = presentationTime;
   }
 
-  /** Gaps between frames, in Unix milliseconds, the one that lasts included; waits after being hidden. */
+  /** Gaps between frames, waits after being hidden, each with the size of the frame that ended it. */
   read() {
     const gaps = this.gaps.splice(0);
-    const wakes_ms = this.wakes.splice(0);
+    const wakes = this.wakes.splice(0);
     const now = performance.now();
     const since = this.shown ? (this.last ?? this.showAt) : now;
     return {
@@ -145,8 +134,8 @@ class Watch {
       frames: this.frames,
       switches: this.switches,
       gaps,
-      wakes_ms,
-      open: [since, now].map((at) => performance.timeOrigin + at),
+      wakes,
+      open: span(since, now),
       is_awake: this.shown && this.last !== null,
     };
   }
@@ -186,11 +175,11 @@ class Viewer {
     return result;
   }
 
-  /** How long it took from the wish to connect to the first picture. */
-  async firstPicture_ms() {
+  /** From the wish to connect to the first picture. */
+  async firstPicture() {
     const [video] = this.watches;
-    while (video.frames === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    return video.wakes[0];
+    while (video.wakes.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    return video.wakes[0].span;
   }
 
   read() {
@@ -213,7 +202,6 @@ function newPeer(name) {
   });
 }
 
-beat();
 window.people = {};
 window.studio = {
   send: async (name, look, codec) => {
@@ -228,8 +216,7 @@ window.studio = {
   join: (names) => Promise.all(names.map(async (name) => {
     const viewer = (window.people[name] = new Viewer(name, 1));
     await viewer.begin();
-    return viewer.firstPicture_ms();
+    return viewer.firstPicture();
   })),
-  stalls: () => stalls.splice(0),
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 };
