@@ -275,8 +275,8 @@ class Forwarder(Protocol):
         """
 
     # -- repair and reports
-    def resend(self, leg: LegHandle, sequences: Sequence[int], now_ns: int) -> int:
-        """Answer a NACK from the ring; how many packets were sent."""
+    def resend(self, leg: LegHandle, sequences: Sequence[int], now_ns: int, copies: int = 1) -> int:
+        """Answer a NACK from the ring, with so many of each; how many packets were sent."""
 
     def probe(self, leg: LegHandle, size_bytes: int, now_ns: int) -> int:
         """Send about so much more on a leg's RTX SSRC, its newest packets again or else padding.

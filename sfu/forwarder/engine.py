@@ -82,9 +82,9 @@ class Engine(Switchboard):
 
     # ---------------------------------------------------- repair and reports
 
-    def resend(self, leg: LegHandle, sequences: Sequence[int], now_ns: int) -> int:
-        """Answer a NACK from the ring; how many packets were sent. They are sent now."""
-        sent = repair.resend(self._legs[leg], sequences, now_ns, self._emit)
+    def resend(self, leg: LegHandle, sequences: Sequence[int], now_ns: int, copies: int = 1) -> int:
+        """Answer a NACK from the ring, with so many of each; how many packets were sent, now."""
+        sent = repair.resend(self._legs[leg], sequences, copies, now_ns, self._emit)
         if sent:
             self._outbox.flush()
         return sent

@@ -19,9 +19,10 @@ MAX_PROBE_PACKETS = 64
 Emit = Callable[[Leg, bytes, int], int]
 
 
-def resend(leg: Leg, sequences: Sequence[int], now_ns: int, emit: Emit) -> int:
+def resend(leg: Leg, sequences: Sequence[int], copies: int, now_ns: int, emit: Emit) -> int:
     """Answer a NACK from the shown stream's ring; how many packets were sent.
 
+    Second copies go behind all first ones, so that a short gap does not take both.
     In the long run a leg repeats no more packets than it has sent, so that a receiver that asks
     without end at most doubles its traffic.
     """
@@ -30,7 +31,7 @@ def resend(leg: Leg, sequences: Sequence[int], now_ns: int, emit: Emit) -> int:
         return 0
     history, newest = shown.inbound.history, shown.inbound.reception.highest
     sent = 0
-    for sequence in dict.fromkeys(sequences):
+    for sequence in list(dict.fromkeys(sequences)) * copies:
         if leg.answered >= leg.packets + REPEATS_AHEAD:
             break
         index = leg.rewriter.index_of(sequence, newest)

@@ -25,6 +25,9 @@ _PROVED_NS = 2_000_000_000
 #: A viewer that reports for so long on packets with numbers, and tells nothing of the numbers,
 #: will not.
 _UNTOLD_NS = 5_000_000_000
+#: A path that loses so much loses repeats, too. Browsers do not ask twice for frames that no
+#: other builds on, and each other one that is asked for twice is late by another round trip.
+_LOSSY = 0.02
 #: So little is for voices alone.
 _NARROW_BPS = 150_000
 
@@ -162,6 +165,10 @@ class Downlink:
     def loss(self) -> float:
         """The share of packets that did not arrive lately, 0 to 1."""
         return self._estimator.loss if self._tells else self._reported_loss or 0.0
+
+    def repeats(self) -> int:
+        """How often to send what was lost: twice where loss is no sign of a full path."""
+        return 2 if self.loss() >= _LOSSY and not self._estimator.congested else 1
 
     def is_acknowledged(self, now_ns: int) -> bool:
         """Whether the viewer has confirmed lately that anything arrives."""

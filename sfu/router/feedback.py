@@ -133,7 +133,8 @@ def _resend(connection: Connection, nack: Nack, forwarder: Forwarder, now_ns: in
     leg = connection.subscriber.leg(nack.media_ssrc)
     if leg is not None and leg.handle is not None:
         allowed = connection.resends.take(len(nack.sequences), now_ns)
-        forwarder.resend(leg.handle, nack.sequences[:allowed], now_ns)
+        copies = connection.downlink.repeats()
+        forwarder.resend(leg.handle, nack.sequences[:allowed], now_ns, copies)
 
 
 def _key_frame(connection: Connection, ssrc: int, actions: FeedbackActions) -> None:

@@ -86,6 +86,7 @@ _READ = """async () => {
     concealed: audio.concealedSamples - audio.silentConcealedSamples,
     samples: audio.totalSamplesReceived,
     frames: video.framesDecoded ?? 0,
+    whole: video.framesReceived ?? 0,
     frozen_s: video.totalFreezesDuration ?? 0,
     lost: video.packetsLost ?? 0,
     repeated: video.retransmittedPacketsReceived ?? 0,
@@ -116,9 +117,10 @@ class Seen:
     picture stood at most: both since `forget_gaps`, and without the time in which one of the two
     pages did not run. `missing_ms` is how long there was no tone in all. `frozen_s` is how long the
     picture froze in all by the browser's count, which leaves no such time out; `froze_s` by ours.
-    `concealed` of `samples` were made up, speech that was missing; the video packets `lost` are
-    those that did not come by themselves, and `repeated` those that came again, which is also what
-    probes are made of. `given_up` counts how often the page asked for a key frame instead.
+    `whole` counts the frames that came whole. `concealed` of `samples` were made up, speech that
+    was missing; the video packets `lost` are those that did not come by themselves, and `repeated`
+    those that came again, which is also what probes are made of. `given_up` counts how often the
+    page asked for a key frame instead.
     """
 
     played_ms: float
@@ -129,6 +131,7 @@ class Seen:
     concealed: int
     samples: int
     frames: int
+    whole: int
     frozen_s: float
     froze_s: float
     lost: int
@@ -151,6 +154,7 @@ class Seen:
             concealed=self.concealed - before.concealed,
             samples=self.samples - before.samples,
             frames=self.frames - before.frames,
+            whole=self.whole - before.whole,
             frozen_s=self.frozen_s - before.frozen_s,
             froze_s=self.froze_s - before.froze_s,
             lost=self.lost - before.lost,

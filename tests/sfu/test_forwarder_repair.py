@@ -74,6 +74,20 @@ def test_resend__what_was_never_sent__nothing() -> None:
     assert stage.wire.sent == []
 
 
+def test_resend__two_copies__all_first_ones_before_the_second() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    leg = receiver.sees_modern(sender.adds_modern(1))
+    sender.send(stamped(video(1, key=True), 1))
+    sender.send(stamped(video(2), 2))
+    sequences = [packet.sequence for packet in receiver.received()]
+    assert stage.engine.resend(leg, sequences, stage.now_ns, copies=2) == 4
+    repeated = receiver.received()
+    originals = [int.from_bytes(packet.payload[:2], "big") for packet in repeated]
+    assert originals == sequences * 2
+    assert len({packet.sequence for packet in repeated}) == 4, "each is a packet of its own"
+
+
 def test_resend__over_and_over__an_outage_more_than_was_sent() -> None:
     stage = Stage()
     sender, receiver = stage.party(), stage.party()

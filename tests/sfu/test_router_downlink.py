@@ -56,6 +56,17 @@ def test_nothing_sent_with_a_number__nothing_is_missed(viewer: Viewer) -> None:
     assert viewer.downlink.budget_bps(0) == START_BPS
 
 
+def test_repeats__are_sent_twice_where_loss_is_no_sign_of_a_full_path(viewer: Viewer) -> None:
+    viewer.downlink.numbered = False
+    assert viewer.downlink.repeats() == 1
+    viewer.report(0.01, 1)
+    assert viewer.downlink.repeats() == 1
+    viewer.report(0.05, 1)
+    assert viewer.downlink.repeats() == 2
+    viewer.report(0.5, 2)
+    assert viewer.downlink.repeats() == 1, "the estimate was lowered for it"
+
+
 def test_short__only_when_less_fits_than_when_it_was_decided() -> None:
     stage = Stage()
     downlink = Downlink(stage.party().transport, stage.engine, START_NS)

@@ -89,6 +89,22 @@ async def test_round_trip_and_loss__are_read_from_receiver_reports(
     assert [leg.fraction_lost for leg in legs] == [0.5]
 
 
+async def test_nack__on_a_path_that_loses_repeats__answered_twice(
+    stage: Stage, pair: tuple[StagePeer, StagePeer]
+) -> None:
+    an, binh = pair
+    an.send(voice(1))
+    (packet,) = [p for p in binh.received() if p.ssrc == binh.ssrc(0, "audio")]
+    answers = []
+    for lost in (0, 13):
+        block = ReportBlock(packet.ssrc, lost, 0, 0, 0, 0, 0)
+        binh.report(ReceiverReport(1, (block,)))
+        stage.wire.sent.clear()
+        binh.report(Nack(1, packet.ssrc, (packet.sequence,)))
+        answers.append(len(stage.wire.sent))
+    assert answers == [1, 2]
+
+
 async def test_goodbye__ends_the_stream(stage: Stage, pair: tuple[StagePeer, StagePeer]) -> None:
     an, _ = pair
     an.send(voice(1))
