@@ -84,9 +84,9 @@ class Switchboard:
     def hear(self, transport: TransportHandle, address: Address) -> None:
         """Receive from this address too; the newest few are kept."""
         row = self._transports[transport]
-        if address in self._addresses or address in row.elsewhere:
+        if address in self._addresses:
             return
-        self._unhear(address)
+        self._unhear(address)  # also its own, which is the newest again
         self._elsewhere[address] = row
         row.elsewhere.append(address)
         if len(row.elsewhere) > MAX_ELSEWHERE:

@@ -28,6 +28,8 @@ _UNTOLD_NS = 5_000_000_000
 #: A path that loses so much loses repeats, too. Browsers do not ask twice for frames that no
 #: other builds on, and each other one that is asked for twice is late by another round trip.
 _LOSSY = 0.02
+#: A path has room for more when this share of it is enough for what is sent.
+_ROOM = 0.8
 #: So little is for voices alone.
 _NARROW_BPS = 150_000
 
@@ -168,7 +170,9 @@ class Downlink:
 
     def repeats(self) -> int:
         """How often to send what was lost: twice where loss is no sign of a full path."""
-        return 2 if self.loss() >= _LOSSY and not self._estimator.congested else 1
+        decided = self.allocation
+        has_room = decided is None or decided.used_bps < _ROOM * self._estimator.target_bps
+        return 2 if has_room and self.loss() >= _LOSSY and not self._estimator.congested else 1
 
     def is_acknowledged(self, now_ns: int) -> bool:
         """Whether the viewer has confirmed lately that anything arrives."""

@@ -132,8 +132,8 @@ def _report_blocks(connection: Connection, blocks: tuple[ReportBlock, ...], now_
 def _resend(connection: Connection, nack: Nack, forwarder: Forwarder, now_ns: int) -> None:
     leg = connection.subscriber.leg(nack.media_ssrc)
     if leg is not None and leg.handle is not None:
-        allowed = connection.resends.take(len(nack.sequences), now_ns)
         copies = connection.downlink.repeats()
+        allowed = connection.resends.take(copies * len(nack.sequences), now_ns) // copies
         forwarder.resend(leg.handle, nack.sequences[:allowed], now_ns, copies)
 
 

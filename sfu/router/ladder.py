@@ -179,15 +179,16 @@ class Ladder:
     def stop_idle(self, now_ns: int) -> None:
         """Stop what nobody has taken for a while; what rests stays as it was told.
 
-        So does what has not come yet: its time runs from when it comes. Told to stop, it would look
-        like a picture that only has to be asked for.
+        While none has come yet their time does not run: told to stop, a camera that is off would
+        look like a picture that only has to be asked for.
         """
+        has_come = any(layer.stream is not None for layer in self.layers)
         if now_ns - max(layer.taken_ns for layer in self.layers) > _UNWANTED_NS:
             self._asked_ns = 0
         for layer in self.layers:
             if now_ns - layer.taken_ns > _UNWANTED_NS and layer.rests_until_ns <= now_ns:
                 layer.wanted_since_ns = 0
-                if layer.stream is None:
+                if not has_come:
                     layer.taken_ns = 0
                 elif not layer.taken_ns:
                     layer.taken_ns = now_ns  # it has just begun: its time runs from now

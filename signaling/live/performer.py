@@ -76,6 +76,8 @@ class Performer:
         self._host_lost_at: dict[str, float] = {}
         #: Rooms at SFUs that may have taken them and may not have become their host: (id, URL).
         self._unhosted: set[tuple[str, str]] = set()
+        #: Those of them that are closed; whether another process made them the host is to be seen.
+        self._unmade: set[tuple[str, str]] = set()
 
     async def perform(self, change: Change) -> Failures:
         """Carry out the effects of a change; returns what failed, which has been counted."""
@@ -159,13 +161,15 @@ class Performer:
         host = await self._host_of(room_id)
         for each in [each for each in self._unhosted if each[0] == room_id]:
             url = each[1]
-            if host is None or host.url != url:
+            if each not in self._unmade and (host is None or host.url != url):
                 with contextlib.suppress(MediaUnavailable):
                     await self._media.unmake(url, room_id)
+                    self._unmade.add(each)
                 host = await self._host_of(room_id)
-                if host is not None and host.url == url:
-                    await self._begin_anew(room_id, host)
+            if each in self._unmade and host is not None and host.url == url:
+                await self._begin_anew(room_id, host)
             self._unhosted.discard(each)
+            self._unmade.discard(each)
         return host
 
     async def _host_of(self, room_id: str) -> MediaHost | None:

@@ -34,8 +34,6 @@ _SILENT_LEVEL = 4e-5
 _STALLED_FRAMES = 5
 #: Fewer a second may well fall between two reports of the client.
 _FEW_PACKETS = 3
-#: A network that loses more may be too full for any picture, whatever the camera gives.
-_CONGESTED_LOSS = 0.1
 
 #: What says nothing new when the one on the left is known.
 _EXPLAINS: dict[FaultCode, tuple[FaultCode, ...]] = {
@@ -204,18 +202,13 @@ class Detector:
             return False
         if stats is not None and stats.camera != "on":
             return False
-        frames = grown.camera_frames if grown is not None else None
-        if frames == 0:
-            return True
+        if grown is not None and grown.camera_frames is not None:
+            # Pictures that the camera gives and the SFU does not see were lost after it, or held
+            # back by the browser, whose network or processor is too weak for them.
+            return grown.camera_frames == 0
         if not self._flow_is_fresh(now):
             return None
-        flow = self._flow
-        if flow is None or flow.video_frames > 0:
-            return False
-        if frames is not None:
-            # The camera gives pictures. Where sound comes through whole, no network took them all.
-            return flow.audio_packets > 0 and flow.up_loss < _CONGESTED_LOSS
-        return flow.up_bps > 0
+        return self._flow is not None and self._flow.video_frames == 0 and self._flow.up_bps > 0
 
     def _is_downlink_blocked(self, duty: Duty, now: float) -> bool | None:
         if not self._flow_is_fresh(now):

@@ -322,8 +322,9 @@ def test_hear__keeps_the_newest_few_and_yields_to_another_transport() -> None:
     stage = Stage()
     one, another = stage.party(), stage.party()
     addresses = [("192.0.2.77", port) for port in range(1, MAX_ELSEWHERE + 2)]
-    for address in addresses:
+    for address in [addresses[1], addresses[0], *addresses[1:]]:
         stage.engine.hear(one.transport, address)
+    assert [stage.engine.hears(address) for address in addresses] == [False, *[True] * 4]
     stage.engine.hear(another.transport, addresses[-1])
     for address in addresses:
         stage.receive(b"\x16dtls", address)

@@ -107,12 +107,17 @@ def camera(_: float, target_bps: int) -> float:
     return min(1.7e6, max(0, target_bps - 40e3))
 
 
+@pytest.mark.parametrize(("queue_bytes", "bucket_bytes"), [(-300, 5000), (1000, 5000)])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_short_outage__half_at_most_is_given_up(seed: int) -> None:
-    link = Link(steady(5e6), loss=steps((0, 0), (10, 1.0), (10.45, 0)), feedback_ms=100)
-    call = Call(link, seed=seed, wanted_bps=1.9e6)
-    before = call.run(10)[-1].target_bps
-    assert min(s.target_bps for s in call.run(5)) > 0.45 * before
+def test_path_that_drops_what_is_too_much__not_taken_for_lossy(
+    queue_bytes: float, bucket_bytes: float, seed: int
+) -> None:
+    link = Link(
+        steps((0, 4e6), (6, 0.3e6)), queue_bytes=steady(queue_bytes), bucket_bytes=bucket_bytes
+    )
+    call = Call(link, seed=seed, wanted_bps=3.6e6)
+    call.run(11)
+    assert mean(call.run(7)) < 2 * 0.3e6
 
 
 @pytest.mark.parametrize("feedback_loss", [0.3, 0.5])

@@ -55,13 +55,6 @@ def test_paths_own_loss__more_on_top_of_it__answered() -> None:
     assert rates[-1] < 0.45e6
 
 
-def test_short_outage__one_answer_takes_half() -> None:
-    bound = LossBound()
-    bound.add(100, 45, 0)
-    assert bound.update(1e6, 50_000, 0, 0)
-    assert bound.bound_bps == 500_000
-
-
 def test_few_packets__chance() -> None:
     bound = LossBound()
     bound.add(10, 10, 0)

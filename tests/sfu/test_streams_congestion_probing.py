@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from sfu.streams.congestion.probing import Probe, Prober
 
 MS = 1_000_000
@@ -158,7 +160,9 @@ def test_full_for_a_minute__rate_that_failed__waits_for_what_it_cost() -> None:
     asked(prober, 80 * S, 500_000)
 
 
-def test_rate_is_kept_up__report_lost__its_packets_count() -> None:
+@pytest.mark.parametrize("lost", [range(5, 20), range(5)])
+@pytest.mark.parametrize("clock_ticks", [-(10**6), 0, 10**6])
+def test_rate_is_kept_up__report_lost__its_packets_count(lost: range, clock_ticks: int) -> None:
     prober = Prober()
     prober.congested(500_000, 0)
     assert answer(prober, asked(prober, 2 * S, 500_000), 0.9e6, 2 * S, 500_000) is None
@@ -170,10 +174,10 @@ def test_rate_is_kept_up__report_lost__its_packets_count() -> None:
         probe = prober.next(500_000, 10**7, sent, now_ns)
         if probe is None:
             continue
-        if 5 <= n < 20:
+        if n in lost:
             prober.untold(sent[0], [probe.size_bytes])
         else:
-            prober.arrived([now_ns], [probe.size_bytes], [now_ns // TICK_NS])
+            prober.arrived([now_ns], [probe.size_bytes], [now_ns // TICK_NS + clock_ticks])
         sent = (sent[0] + 1, sent[1] + probe.size_bytes)
     assert found is not None
     assert 700_000 < found < 900_000

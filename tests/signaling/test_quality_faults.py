@@ -242,19 +242,9 @@ def test_camera_frozen_by_the_sfu() -> None:
     assert named_within_5_s(person) == ["camera_frozen"]
 
 
-def test_no_picture_reaches_the_sfu__whatever_the_camera_gives() -> None:
+def test_pictures_lost_after_the_camera__not_the_camera() -> None:
     person = in_a_good_call()
     person.sfu(video_frames=0)
-    assert named_within_5_s(person) == ["camera_frozen"]
-    person.sfu(video_frames=25)
-    assert person.seconds(2) == []
-
-
-@pytest.mark.parametrize("lost", [{"up_loss": 0.3}, {"audio_packets": 0, "level": None}])
-def test_pictures_lost_by_a_congested_network__not_the_camera(lost: dict[str, object]) -> None:
-    person = in_a_good_call()
-    person.duty = msgspec.structs.replace(FULL_DUTY, audio=False)
-    person.sfu(video_frames=0, **lost)
     assert person.seconds(20) == []
 
 

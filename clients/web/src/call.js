@@ -142,8 +142,12 @@ export class Call {
       return;
     }
     const about = this.#peer;
+    // Of a connection that the server has not answered yet it cannot know that it is gone.
+    if (about.pc.currentRemoteDescription === null) return;
     setTimeout(() => {
-      if (about === this.#peer && this.#store.get().room.media === word) this.#rebuild();
+      // A new server may take an offer for the old connection, and say so: it cannot serve it.
+      const holds = word.state === 'renegotiate' || this.#store.get().room.media === word;
+      if (about === this.#peer && holds) this.#rebuild();
     }, SECOND_LOOK_MS);
   }
 

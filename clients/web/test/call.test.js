@@ -12,6 +12,7 @@ class PeerConnection {
   iceConnectionState = 'connected';
   signalingState = 'stable';
   localDescription = { sdp: '' };
+  currentRemoteDescription = null;
   transceivers = [];
   offers = [];
 
@@ -41,6 +42,7 @@ class PeerConnection {
   async setRemoteDescription() {
     if (PeerConnection.refusal !== null) throw PeerConnection.refusal;
     this.signalingState = 'stable';
+    this.currentRemoteDescription = {};
   }
 
   async getStats() {
@@ -393,6 +395,33 @@ test('a word that the media are gone is believed if it is still the last one', a
   call.heard(say('closed'));
   await pass(5000, 0);
   assert.notEqual(call.pc, pc);
+});
+
+test('a new media server gets a new connection, although it took an offer for the old one', async (t) => {
+  const pass = clock(t);
+  be(['speak']);
+  await settled();
+  const { pc } = call;
+  const say = (state) => {
+    store.set({ room: reduce(store.get().room, { type: 'media_connection', state }) });
+    return store.get().room.media;
+  };
+  call.heard(say('renegotiate'));
+  say('connecting');
+  await pass(5000, 0);
+  assert.notEqual(call.pc, pc);
+});
+
+test('a word about the connection before does not end one that waits for its answer', async (t) => {
+  const pass = clock(t);
+  answer = () => new Promise(() => {});
+  be(['speak']);
+  await settled();
+  const { pc } = call;
+  store.set({ room: reduce(store.get().room, { type: 'media_connection', state: 'renegotiate' }) });
+  call.heard(store.get().room.media);
+  await pass(5000, 0);
+  assert.equal(call.pc, pc);
 });
 
 test('after an answer that the browser trips over, the camera is sent in one size', async (t) => {

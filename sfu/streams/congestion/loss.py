@@ -1,9 +1,9 @@
 """The loss-based bound: what loss says about a path whose queue is too short to show in delays.
 
 draft-ietf-rmcat-gcc-02 §6 lowers the rate above 10 % of loss, whatever the cause. Here the first
-answer is to send what the path delivers, or half where that is less. Where the queue overflowed,
-that ends the loss; where it does not, the loss is the path's own (radio, a bad cable), sending less
-helps nobody, and the bound is taken back: this much loss is from then on no sign of congestion.
+answer is to send what the path delivers. Where the queue overflowed, that ends the loss; where it
+does not, the loss is the path's own (radio, a bad cable), sending less helps nobody, and the bound
+is taken back: this much loss is from then on no sign of congestion.
 """
 
 from __future__ import annotations
@@ -27,9 +27,6 @@ _MAX_INHERENT = 0.5
 _MARGIN = 1.5
 _GROWTH_A_S = 0.08
 _DELIVERED_SHARE = 0.95
-#: What was delivered before one answer may have a short outage in it, which says nothing of the
-#: rate: no answer takes more than this. The next is half a second away.
-_LEAST_LEFT = 0.5
 _VERDICT_NS = 4_000_000_000
 _FORGET_NS = 30_000_000_000
 _NS_PER_S = 1_000_000_000
@@ -120,9 +117,8 @@ class LossBound:
         self._answers += 1
         self._lowered_at = loss
         self._lowered_ns = now_ns
-        sendable = rate_bps if self.bound_bps is None else min(rate_bps, self.bound_bps)
-        carried = max(_DELIVERED_SHARE * delivered_bps, _LEAST_LEFT * sendable)
-        self.bound_bps = min(sendable, carried)
+        bound = min(rate_bps, _DELIVERED_SHARE * delivered_bps)
+        self.bound_bps = bound if self.bound_bps is None else min(bound, self.bound_bps)
         self._settle(now_ns + round_trip_ns + _SETTLE_NS)
         return True
 

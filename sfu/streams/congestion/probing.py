@@ -88,8 +88,8 @@ class _Train:
     first_bytes: int = 0
     arrived_bytes: int = 0
     packets: int = 0
-    #: The delay of the first packet and of the newest, in ticks, on no particular clock.
-    first_delay: int = 0
+    #: The delay of the first packet told of and of the newest, in ticks, on no particular clock.
+    first_delay: int | None = None
     delay: int = 0
 
 
@@ -184,7 +184,7 @@ class Prober:
         if train is None:
             return
         delay = ticks[-1] - sent_ns[-1] // _TICK_NS
-        if not train.packets:
+        if train.first_delay is None:
             train.first_bytes = sizes_bytes[0]
             train.begin_tick = train.end_tick = ticks[0]
             train.first_delay = ticks[0] - sent_ns[0] // _TICK_NS
@@ -212,7 +212,8 @@ class Prober:
         train = self._train
         if train is None or train.first is None:
             return None
-        if train.kept and train.delay - train.first_delay > _QUEUE_TICKS:
+        first_delay = train.delay if train.first_delay is None else train.first_delay
+        if train.kept and train.delay - first_delay > _QUEUE_TICKS:
             self._failed(known_bps, now_ns)
             return None
         if train.last is None or next_untold <= train.last:
@@ -259,6 +260,7 @@ class Prober:
         self._probed = False
         self._found_ns = None
         self._full_bps = None
+        self._full_since_ns = now_ns
 
     def _keep_up(self, train: _Train, sent: tuple[int, int], now_ns: int) -> Probe | None:
         """What is missing of the rate since it began to be risen to."""

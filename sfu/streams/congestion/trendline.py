@@ -22,11 +22,11 @@ _CREEP_MS = 0.02
 _STANDING = 3
 #: A queue this long is itself the trouble; whoever sees one sends less until it is gone.
 LONG_QUEUE_MS = 150.0
-#: So its least delay does not stay the same, but for the jitter, from one stretch of so long to the
-#: next: what does is a longer way, or a receiver's clock that was set, or a queue that others fill
-#: again and again whatever is sent here.
-_STEADY_MS = 30.0
-_STEADY_TICKS = 3_000
+#: So its least delay does not stay the same, but for the jitter, over three stretches of so long:
+#: what does is a longer way, or a receiver's clock that was set, or a queue that others fill again
+#: and again whatever is sent here.
+_STEADY_MS = 25.0
+_STEADY_TICKS = 2_000
 _TICKS_PER_MS = 4
 _NS_PER_MS = 1_000_000
 
@@ -54,8 +54,8 @@ class Trendline:
         self._delay_ms = 0.0
         self._smoothed_ms = 0.0
         self._least_ms = 0.0
-        #: Beginning of this stretch of a long queue, least delay of the one before, and of this.
-        self._steady: tuple[int, float | None, float] | None = None
+        #: Beginning of this stretch of a long queue, least delays of those before, and of this.
+        self._steady: tuple[int, tuple[float, ...], float] | None = None
         self._seen = 0
 
     def clear(self) -> None:
@@ -110,16 +110,18 @@ class Trendline:
     def _look_whether_steady(self) -> None:
         tick, delay = self._ticks[-1], min(self._newest)
         if self._steady is None:
-            self._steady = tick, None, delay
+            self._steady = tick, (), delay
         begin, before, least = self._steady
         least = min(least, delay)
         if tick - begin < _STEADY_TICKS:
             self._steady = begin, before, least
-        elif before is not None and abs(least - before) <= _STEADY_MS:
+            return
+        stretches = (*before, least)
+        if len(stretches) == 3 and max(stretches) - min(stretches) <= _STEADY_MS:
             self._least_ms = least
             self._steady = None
         else:
-            self._steady = tick, least, delay
+            self._steady = tick, stretches[-2:], delay
 
     def _slope(self) -> float:
         count = len(self._ticks)
