@@ -183,6 +183,17 @@ def test_rate_is_kept_up__report_lost__its_packets_count(lost: range, clock_tick
     assert 700_000 < found < 900_000
 
 
+def test_rate_is_kept_up__first_report_lost__a_queue_is_seen_all_the_same() -> None:
+    prober = doubting()
+    prober.next(500_000, 10**7, (100, 0), 2 * S)
+    prober.untold(100, [250])
+    for n in range(1, 30):
+        now_ns = 2 * S + n * 20 * MS
+        prober.arrived([now_ns], [250], [now_ns // TICK_NS + n * 16])
+        prober.told(100 + n, 500_000, now_ns)
+    assert not prober.keeps_up
+
+
 def test_full_before__rate_not_sent__not_believed() -> None:
     prober = doubting()
     for n in range(60):
