@@ -113,6 +113,12 @@ function be(permissions, state = 'admitted') {
   call.sync();
 }
 
+/** The server's word on our media, as the store has it. */
+function say(state) {
+  store.set({ room: reduce(store.get().room, { type: 'media_connection', state }) });
+  return store.get().room.media;
+}
+
 const refusal = (code) => Object.assign(new Error(), { code });
 
 /**
@@ -384,10 +390,6 @@ test('a word that the media are gone is believed if it is still the last one', a
   be(['speak']);
   await settled();
   const { pc } = call;
-  const say = (state) => {
-    store.set({ room: reduce(store.get().room, { type: 'media_connection', state }) });
-    return store.get().room.media;
-  };
   call.heard(say('closed'));
   say('connected');
   await pass(5000, 0);
@@ -402,10 +404,6 @@ test('a new media server gets a new connection, although it took an offer for th
   be(['speak']);
   await settled();
   const { pc } = call;
-  const say = (state) => {
-    store.set({ room: reduce(store.get().room, { type: 'media_connection', state }) });
-    return store.get().room.media;
-  };
   call.heard(say('renegotiate'));
   say('connecting');
   await pass(5000, 0);
@@ -418,8 +416,7 @@ test('a word about the connection before does not end one that waits for its ans
   be(['speak']);
   await settled();
   const { pc } = call;
-  store.set({ room: reduce(store.get().room, { type: 'media_connection', state: 'renegotiate' }) });
-  call.heard(store.get().room.media);
+  call.heard(say('renegotiate'));
   await pass(5000, 0);
   assert.equal(call.pc, pc);
 });
