@@ -223,6 +223,14 @@ class _Collector:
             "Transport-wide feedback of receivers",
             counters.transport_wide_received,
         )
+        yield _counter(
+            "downlink_video_lost", "Video packets that receivers lost", counters.video_lost
+        )
+        yield _counter(
+            "downlink_video_repaired",
+            "Video packets that receivers lost and got later",
+            counters.video_repaired,
+        )
         yield _counter("remb_received", "REMB of receivers", counters.remb_received)
         yield _counter("offers_refused", "Offers refused", self._router.state.offers_refused)
 

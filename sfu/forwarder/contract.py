@@ -275,8 +275,16 @@ class Forwarder(Protocol):
         """
 
     # -- repair and reports
-    def resend(self, leg: LegHandle, sequences: Sequence[int], now_ns: int, copies: int = 1) -> int:
-        """Answer a NACK from the ring, with so many of each; how many packets were sent."""
+    def resend(
+        self, leg: LegHandle, sequences: Sequence[int], now_ns: int, copies: int = 1
+    ) -> list[int]:
+        """Answer a NACK from the ring, with so many of each; the numbers of those sent, in order.
+
+        On a leg that numbers its packets transport-wide they are the newest of `sends`.
+        """
+
+    def sent_at(self, leg: LegHandle, times_ns: Collection[int]) -> list[tuple[int, int]]:
+        """(time, sequence number) of what the leg forwarded at one of these times of `sends`."""
 
     def probe(self, leg: LegHandle, size_bytes: int, now_ns: int) -> int:
         """Send about so much more on a leg's RTX SSRC, its newest packets again or else padding.

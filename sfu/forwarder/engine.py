@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import pylibsrtp
@@ -82,12 +82,18 @@ class Engine(Switchboard):
 
     # ---------------------------------------------------- repair and reports
 
-    def resend(self, leg: LegHandle, sequences: Sequence[int], now_ns: int, copies: int = 1) -> int:
-        """Answer a NACK from the ring, with so many of each; how many packets were sent, now."""
+    def resend(
+        self, leg: LegHandle, sequences: Sequence[int], now_ns: int, copies: int = 1
+    ) -> list[int]:
+        """Answer a NACK from the ring, with so many of each; the numbers of those sent, now."""
         sent = repair.resend(self._legs[leg], sequences, copies, now_ns, self._emit)
         if sent:
             self._outbox.flush()
         return sent
+
+    def sent_at(self, leg: LegHandle, times_ns: Collection[int]) -> list[tuple[int, int]]:
+        """(time, sequence number) of what the leg forwarded at one of these times of `sends`."""
+        return repair.sent_at(self._legs[leg], times_ns)
 
     def probe(self, leg: LegHandle, size_bytes: int, now_ns: int) -> int:
         """Send about so much more on a leg's RTX SSRC, now; the bytes sent."""

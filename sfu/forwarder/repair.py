@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sfu.forwarder.tables import Leg
 from sfu.rtp.packet import header_length
@@ -19,8 +19,8 @@ MAX_PROBE_PACKETS = 64
 Emit = Callable[[Leg, bytes, int], int]
 
 
-def resend(leg: Leg, sequences: Sequence[int], copies: int, now_ns: int, emit: Emit) -> int:
-    """Answer a NACK from the shown stream's ring; how many packets were sent.
+def resend(leg: Leg, sequences: Sequence[int], copies: int, now_ns: int, emit: Emit) -> list[int]:
+    """Answer a NACK from the shown stream's ring; the sequence numbers as they were sent again.
 
     Second copies go behind all first ones, so that a short gap does not take both.
     In the long run a leg repeats no more packets than it has sent, so that a receiver that asks
@@ -28,9 +28,9 @@ def resend(leg: Leg, sequences: Sequence[int], copies: int, now_ns: int, emit: E
     """
     shown = leg.shown
     if shown is None or not _may_repeat(leg):
-        return 0
+        return []
     history, newest = shown.inbound.history, shown.inbound.reception.highest
-    sent = 0
+    sent: list[int] = []
     for sequence in list(dict.fromkeys(sequences)) * copies:
         if leg.answered >= leg.packets + REPEATS_AHEAD:
             break
@@ -38,8 +38,33 @@ def resend(leg: Leg, sequences: Sequence[int], copies: int, now_ns: int, emit: E
         slot = None if index is None else history.find(index, now_ns)
         if slot is not None and _repeat(leg, slot, now_ns, emit):
             leg.answered += 1
-            sent += 1
+            sent.append(sequence)
     return sent
+
+
+def sent_at(leg: Leg, times_ns: Collection[int]) -> list[tuple[int, int]]:
+    """Time and sequence number of each packet that a leg forwarded at one of these times.
+
+    A datagram has a time of its own, and what is made of it is sent at that time: so what was sent
+    when is known without a record of it.
+    """
+    shown = leg.shown
+    if shown is None or not times_ns:
+        return []
+    oldest_ns = min(times_ns)
+    history, newest = shown.inbound.history, shown.inbound.reception.highest
+    found: list[tuple[int, int]] = []
+    for index in range(newest, newest - history.size, -1):
+        slot = history.at(index)
+        if slot.index != index:
+            continue
+        if slot.arrival_ns < oldest_ns:
+            break
+        if slot.arrival_ns in times_ns:
+            sequence = leg.rewriter.sequence_of(index)
+            if sequence is not None:
+                found.append((slot.arrival_ns, sequence))
+    return found
 
 
 def probe(leg: Leg, size_bytes: int, now_ns: int, emit: Emit) -> int:

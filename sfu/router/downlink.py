@@ -8,7 +8,7 @@ from sfu.forwarder.contract import Forwarder, TransportHandle
 from sfu.router.allocation import Allocation, Allocator
 from sfu.router.subscriber import Leg
 from sfu.rtp.rtcp import TransportFeedback
-from sfu.streams.congestion.estimator import CEILING_BPS, SendEstimator
+from sfu.streams.congestion.estimator import CEILING_BPS, SendEstimator, Told
 
 #: A receiver report counts as a confirmation for so long: browsers send them each second, and
 #: those of a voice alone each five.
@@ -62,14 +62,16 @@ class Downlink:
 
     # -- what is heard
 
-    def feedback(self, feedback: TransportFeedback, now_ns: int) -> None:
-        """The viewer tells what arrived."""
-        if self.numbered:
-            self._heard = True
-            self._untold = False
-            sends = self._forwarder.sends(self._transport)
-            self._estimator.feedback(feedback, sends, now_ns)
-            self._note_congestion()
+    def feedback(self, feedback: TransportFeedback, now_ns: int) -> Told | None:
+        """The viewer tells what arrived; None when that cannot be."""
+        if not self.numbered:
+            return None
+        self._heard = True
+        self._untold = False
+        sends = self._forwarder.sends(self._transport)
+        told = self._estimator.feedback(feedback, sends, now_ns)
+        self._note_congestion()
+        return told
 
     def receiver_limit(self, bps: int, now_ns: int) -> None:
         """REMB of a viewer; one that also numbers arrivals is not asked."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sfu.forwarder.contract import Forwarder
 from sfu.router.peer import Connection
+from sfu.router.repairs import Packet
 from sfu.router.reports import clock_origin, round_trip_ms, take_sender_report
 from sfu.router.stream import Stream
-from sfu.router.subscriber import HeardLoss
+from sfu.router.subscriber import HeardLoss, Leg
 from sfu.rtp.rtcp import (
     FullIntraRequest,
     Goodbye,
@@ -38,6 +39,9 @@ class FeedbackCounters:
     transport_wide_received: int = 0
     transport_wide_sent: int = 0
     remb_received: int = 0
+    #: Video packets that receivers told not to have arrived, and those of them that came later.
+    video_lost: int = 0
+    video_repaired: int = 0
 
 
 @dataclass(slots=True)
@@ -76,7 +80,7 @@ def take_feedback(
                 _report_blocks(connection, item.reports, now_ns)
             case TransportFeedback():
                 counters.transport_wide_received += 1
-                connection.downlink.feedback(item, now_ns)
+                _transport_feedback(connection, item, forwarder, counters, now_ns)
             case Remb():
                 counters.remb_received += 1
                 connection.downlink.receiver_limit(item.bitrate_bps, now_ns)
@@ -131,10 +135,64 @@ def _report_blocks(connection: Connection, blocks: tuple[ReportBlock, ...], now_
 
 def _resend(connection: Connection, nack: Nack, forwarder: Forwarder, now_ns: int) -> None:
     leg = connection.subscriber.leg(nack.media_ssrc)
-    if leg is not None and leg.handle is not None:
-        copies = connection.downlink.repeats()
-        allowed = connection.resends.take(copies * len(nack.sequences), now_ns) // copies
-        forwarder.resend(leg.handle, nack.sequences[:allowed], now_ns, copies)
+    if leg is not None:
+        _repeat(connection, leg, nack.sequences, forwarder, now_ns)
+
+
+def _repeat(
+    connection: Connection,
+    leg: Leg,
+    sequences: Sequence[int],
+    forwarder: Forwarder,
+    now_ns: int,
+) -> None:
+    if leg.handle is None:
+        return
+    copies = connection.downlink.repeats()
+    allowed = connection.resends.take(copies * len(sequences), now_ns) // copies
+    sent = forwarder.resend(leg.handle, sequences[:allowed], now_ns, copies)
+    if leg.is_repairable:
+        following = forwarder.sends(connection.transport.handle).next_sequence
+        connection.repairs.repeated(leg.ssrc, sent, following - len(sent), now_ns)
+
+
+def _transport_feedback(
+    connection: Connection,
+    feedback: TransportFeedback,
+    forwarder: Forwarder,
+    counters: FeedbackCounters,
+    now_ns: int,
+) -> None:
+    told = connection.downlink.feedback(feedback, now_ns)
+    repairs = connection.repairs
+    if told is None or not (told.lost or repairs):
+        return
+    before = repairs.lost, repairs.repaired
+    repairs.arrived([told.base + offset for offset in feedback.offsets])
+    repairs.missed(told.lost)
+    repairs.missed(told.untold)
+    _note_lost(connection, told.lost, forwarder, now_ns)
+    counters.video_lost += repairs.lost - before[0]
+    counters.video_repaired += repairs.repaired - before[1]
+    for ssrc, sequences in repairs.due(now_ns).items():
+        leg = connection.subscriber.leg(ssrc)
+        if leg is not None:
+            allowed = connection.unasked.take(len(sequences), now_ns)
+            _repeat(connection, leg, sequences[:allowed], forwarder, now_ns)
+
+
+def _note_lost(
+    connection: Connection, lost: Sequence[int], forwarder: Forwarder, now_ns: int
+) -> None:
+    if not lost:
+        return
+    times_ns = forwarder.sends(connection.transport.handle).times_ns
+    numbers = {times_ns[number % len(times_ns)]: number for number in lost}
+    for leg in connection.subscriber.legs():
+        if leg.is_repairable and leg.handle is not None:
+            for time_ns, sequence in forwarder.sent_at(leg.handle, numbers.keys()):
+                packet = Packet(leg.ssrc, sequence)
+                connection.repairs.told_lost(packet, numbers[time_ns], now_ns)
 
 
 def _key_frame(connection: Connection, ssrc: int, actions: FeedbackActions) -> None:

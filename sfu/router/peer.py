@@ -11,6 +11,7 @@ from sfu.ids import PeerId, SourceId
 from sfu.router.allowance import Allowance
 from sfu.router.downlink import Downlink
 from sfu.router.publisher import Publisher
+from sfu.router.repairs import Repairs
 from sfu.router.subscriber import Subscriber
 from sfu.router.uplink import Uplink
 from sfu.transport.answer import Local, build_answer
@@ -20,6 +21,10 @@ from sfu.transport.peer import PeerTransport
 #: Packets that one peer may ask to have repeated: more is an outage or an attack.
 _RESENDS_PER_S = 1000.0
 _RESENDS_BURST = 2000.0
+#: And those that it is sent again unasked. A good picture on a path that loses a tenth each way
+#: needs five a second; a path that loses more because it is full is not to be filled by them.
+_UNASKED_PER_S = 10.0
+_UNASKED_BURST = 30.0
 #: RTCP of one peer. A browser with sixteen seats on a bad network sends some 150 a second: a NACK
 #: and a report for each picture, and twenty times transport-wide feedback.
 _RTCP_PER_S = 200.0
@@ -53,6 +58,8 @@ class Connection:
     session_id: int = field(default_factory=lambda: secrets.randbits(62))
     answers: int = 0
     resends: Allowance = field(default_factory=lambda: Allowance(_RESENDS_PER_S, _RESENDS_BURST))
+    unasked: Allowance = field(default_factory=lambda: Allowance(_UNASKED_PER_S, _UNASKED_BURST))
+    repairs: Repairs = field(default_factory=Repairs)
     rtcp: Allowance = field(default_factory=lambda: Allowance(_RTCP_PER_S, _RTCP_BURST))
     round_trip_ms: float | None = None
     #: Nanoseconds from the peer's clock to ours, the same for all its streams.

@@ -69,6 +69,11 @@ class Leg:
     def kind(self) -> Kind:
         return self.section.kind
 
+    @property
+    def is_repairable(self) -> bool:
+        """Whether what is lost comes again as a packet with a transport-wide number of its own."""
+        return bool(self.rtx_ssrc) and TRANSPORT_CC_URI in self.section.extensions
+
     def payload_types(self) -> dict[Codec, int]:
         """What the receiver calls each codec."""
         return {codec.codec: codec.payload_type for codec in self.section.codecs}

@@ -197,6 +197,15 @@ class Rewriter:
                 return outgoing - offset
         return None
 
+    def sequence_of(self, index: int) -> int | None:
+        """The sequence number that the packet of `index` went out with, None when it did not."""
+        if index >= self._start:
+            return index + self._offset & 0xFFFF
+        for start, end, offset, _ in reversed(self._past):
+            if start <= index < end:
+                return index + offset & 0xFFFF
+        return None
+
     def time_of(self, rtp_time: int) -> int:
         """The leg's RTP timestamp of the shown stream's `rtp_time`."""
         return rtp_time + self._time_offset & 0xFFFF_FFFF

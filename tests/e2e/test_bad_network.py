@@ -22,6 +22,7 @@ from tests.support.browser import CITIZEN, CLINICIAN, chromium_at
 from tests.support.eventually import eventually
 from tests.support.netns import Networks
 from tests.support.rich_media import write_rich_media
+from tests.support.scrape import metric, scrape
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -115,11 +116,15 @@ async def test_five_percent_loss_each_way__is_repaired(
         await shows(gathering, here, clinician, "h", within_s=20)
         first = [await here.read(), await there.read()]
         up_first = await camera(gathering)
+        down_first = await repairs(gathering)
         sent_first = await clinician.page.evaluate(_SENT, ["h", "framesSent"])
         site.lose(LOSS)
         await eventually(lambda: too_few_lost(here, first[0]), within_s=120)
         site.lose_no_more(LOSS)
         await here.hear(1_000)  # the last repairs
+        lost, came = (
+            now - before for now, before in zip(await repairs(gathering), down_first, strict=True)
+        )
         last = [await here.read(), await there.read()]
         up_last = await camera(gathering)
         sent = await clinician.page.evaluate(_SENT, ["h", "framesSent"]) - sent_first
@@ -127,6 +132,9 @@ async def test_five_percent_loss_each_way__is_repaired(
         missing = sum(row.lost for row in up_last) - sum(row.lost for row in up_first)
         down = last[0].since(first[0])
         report(down=asdict(down), sent=sent, up_repaired=repaired, up_missing=missing)
+        report(down_lost=lost, down_repaired=came)
+        assert lost > LOST // 2
+        assert came >= LEAST_REPAIRED * lost
         assert repaired > LOST // 2
         assert repaired >= LEAST_REPAIRED * (repaired + missing)
         # What the browser could not do without and did not get.
@@ -150,6 +158,13 @@ async def camera(gathering: Gathering) -> list[StreamRow]:
     """What the SFU counts of the citizen's camera."""
     rows = (await gathering.stack.statistics(gathering.created.id)).streams
     return [row for row in rows if row.peer == gathering.citizen_id and row.kind == "video"]
+
+
+async def repairs(gathering: Gathering) -> tuple[float, float]:
+    """Video packets that the citizen's browser told to be lost, and those of them that came."""
+    text = await scrape(f"http://127.0.0.1:{gathering.stack.sfu.ready['control_port']}")
+    name = "vtelehealth_sfu_downlink_video"
+    return metric(text, f"{name}_lost_total"), metric(text, f"{name}_repaired_total")
 
 
 async def layer(gathering: Gathering) -> str:

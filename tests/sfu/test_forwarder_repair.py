@@ -40,7 +40,7 @@ def test_resend__is_the_same_datagram_again() -> None:
             sender.send(video(sequence, key=sequence == 0))
     first_time = receiver.datagrams()
     wanted = [int.from_bytes(data[2:4], "big") for data in first_time]
-    assert stage.engine.resend(leg, wanted, stage.now_ns) == len(first_time)
+    assert len(stage.engine.resend(leg, wanted, stage.now_ns)) == len(first_time)
     assert receiver.datagrams() == first_time
     counters = stage.engine.leg_counters(leg)
     assert (counters.packets, counters.resent) == (16, 16)
@@ -70,7 +70,7 @@ def test_resend__what_was_never_sent__nothing() -> None:
     sender.send(video(1, key=True))
     sender.send(video(3))
     first = receiver.received()[0].sequence
-    assert stage.engine.resend(leg, [first - 1, first + 1, first + 3], stage.now_ns) == 0
+    assert stage.engine.resend(leg, [first - 1, first + 1, first + 3], stage.now_ns) == []
     assert stage.wire.sent == []
 
 
@@ -81,11 +81,46 @@ def test_resend__two_copies__all_first_ones_before_the_second() -> None:
     sender.send(stamped(video(1, key=True), 1))
     sender.send(stamped(video(2), 2))
     sequences = [packet.sequence for packet in receiver.received()]
-    assert stage.engine.resend(leg, sequences, stage.now_ns, copies=2) == 4
+    assert stage.engine.resend(leg, sequences, stage.now_ns, copies=2) == sequences * 2
     repeated = receiver.received()
     originals = [int.from_bytes(packet.payload[:2], "big") for packet in repeated]
     assert originals == sequences * 2
     assert len({packet.sequence for packet in repeated}) == 4, "each is a packet of its own"
+
+
+def test_sent_at__what_was_forwarded_at_a_time__by_its_number() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    leg = receiver.sees_modern(sender.adds_modern(1))
+    times_ns = []
+    for sequence in (65534, 65535, 65537, 65538):  # one gets lost before us
+        stage.now_ns += MS
+        times_ns.append(stage.now_ns)
+        sender.send(stamped(video(sequence & 0xFFFF, key=sequence == 65534), sequence & 7))
+    stage.now_ns += MS
+    sequences = [packet.sequence for packet in receiver.received()]
+    stage.engine.resend(leg, sequences, stage.now_ns)
+    sent = stage.engine.sends(receiver.transport)
+    assert list(sent.times_ns[:4]) == times_ns
+    found = stage.engine.sent_at(leg, [times_ns[3], times_ns[1], times_ns[1] + 1, stage.now_ns])
+    assert sorted(found) == [(times_ns[1], sequences[1]), (times_ns[3], sequences[3])]
+    assert stage.engine.sent_at(leg, []) == []
+
+
+def test_sent_at__from_before_a_leg_showed_the_stream__nothing() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    stream = sender.adds_modern(1)
+    early_ns = stage.now_ns
+    sender.send(stamped(video(1, key=True), 1))
+    leg = receiver.sees_modern(None)
+    assert stage.engine.sent_at(leg, [early_ns]) == []
+    stage.engine.select(leg, stream)
+    stage.now_ns += MS
+    sender.send(stamped(video(2, key=True), 2))
+    [shown] = receiver.received()
+    found = stage.engine.sent_at(leg, [early_ns, stage.now_ns])
+    assert found == [(stage.now_ns, shown.sequence)]
 
 
 def test_resend__over_and_over__an_outage_more_than_was_sent() -> None:
@@ -95,9 +130,9 @@ def test_resend__over_and_over__an_outage_more_than_was_sent() -> None:
     sender.send(video(1, key=True))
     sender.send(video(2))
     sequences = [packet.sequence for packet in receiver.received()]
-    assert stage.engine.resend(leg, sequences[:1] * 50, stage.now_ns) == 1
+    assert len(stage.engine.resend(leg, sequences[:1] * 50, stage.now_ns)) == 1
     repeated = sum(
-        stage.engine.resend(leg, sequences, stage.now_ns) for _ in range(2 * REPEATS_AHEAD)
+        len(stage.engine.resend(leg, sequences, stage.now_ns)) for _ in range(2 * REPEATS_AHEAD)
     )
     assert repeated == 2 + REPEATS_AHEAD - 1
 
@@ -110,8 +145,8 @@ def test_resend__older_than_two_seconds__gives_up() -> None:
         sender.send(video(sequence, key=sequence == 0))
         stage.now_ns += 5 * MS
     sequences = [packet.sequence for packet in receiver.received()]
-    assert stage.engine.resend(leg, sequences[:200], stage.now_ns) == 0
-    assert stage.engine.resend(leg, sequences[-400:], stage.now_ns) == 400
+    assert stage.engine.resend(leg, sequences[:200], stage.now_ns) == []
+    assert len(stage.engine.resend(leg, sequences[-400:], stage.now_ns)) == 400
 
 
 def test_resend__srtp_refuses__gives_up_and_counts() -> None:
@@ -123,7 +158,7 @@ def test_resend__srtp_refuses__gives_up_and_counts() -> None:
     # Far ahead, but no restart of the sender: SRTP's window moves on, the ring's slot does not.
     sender.send(video(2501))
     first = receiver.received()[0].sequence
-    assert stage.engine.resend(leg, [first], stage.now_ns) == 0
+    assert stage.engine.resend(leg, [first], stage.now_ns) == []
     assert stage.engine.refused_packets == 1
 
 
@@ -154,8 +189,8 @@ def test_resend__rtx__is_the_packet_behind_its_number_with_a_new_stamp() -> None
     for sequence in range(3):
         sender.send(stamped(video(sequence, key=sequence == 0), sequence))
     originals = receiver.received()
-    assert stage.engine.resend(leg, [originals[1].sequence] * 2, stage.now_ns) == 1
-    assert stage.engine.resend(leg, [originals[1].sequence], stage.now_ns) == 1
+    assert len(stage.engine.resend(leg, [originals[1].sequence] * 2, stage.now_ns)) == 1
+    assert len(stage.engine.resend(leg, [originals[1].sequence], stage.now_ns)) == 1
     first, second = receiver.received()
     for packet in (first, second):
         assert (packet.ssrc, packet.payload_type) == (RTX_SSRC, RTX_OUT["VP8"])
@@ -178,7 +213,7 @@ def test_resend__stamped_and_no_rtx__nothing() -> None:
     stage.engine.select(leg, sender.adds_modern(1))
     sender.send(video(0, key=True))
     [sent] = receiver.received()
-    assert stage.engine.resend(leg, [sent.sequence], stage.now_ns) == 0
+    assert stage.engine.resend(leg, [sent.sequence], stage.now_ns) == []
 
 
 def test_repair__lost_packet_comes_by_rtx__goes_where_it_belongs() -> None:

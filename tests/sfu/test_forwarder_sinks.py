@@ -134,7 +134,7 @@ def test_discard__is_counted_and_goes_nowhere() -> None:
         sender.send(audio(sequence))
     assert (receiver.received(), stage.engine.drain_levels()) == ([], [])
     assert len(recorder.packets) == 1
-    assert stage.engine.resend(leg, [first.sequence], stage.now_ns) == 0
+    assert stage.engine.resend(leg, [first.sequence], stage.now_ns) == []
     assert stage.engine.missing(stream, stage.now_ns + FIRST_ASK_NS, 0) == []
     counters = stage.engine.stream_counters(stream)
     assert (counters.packets, counters.lost) == (4, 1)
@@ -143,4 +143,4 @@ def test_discard__is_counted_and_goes_nowhere() -> None:
     [again] = receiver.received()
     assert (again.payload, again.sequence) == (b"opus 6", first.sequence + 1)
     assert [packet.payload for packet in recorder.packets] == [b"opus 1", b"opus 6"]
-    assert stage.engine.resend(leg, [first.sequence], stage.now_ns) == 0
+    assert stage.engine.resend(leg, [first.sequence], stage.now_ns) == []

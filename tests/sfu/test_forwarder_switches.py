@@ -73,7 +73,7 @@ def test_select__none__stops_at_once() -> None:
     sender.send(video(2, key=True))
     assert numbers(receiver.received()) == [1]
     assert stage.engine.leg_time(leg, 0) is None
-    assert stage.engine.resend(leg, range(1 << 16), stage.now_ns) == 0
+    assert stage.engine.resend(leg, range(1 << 16), stage.now_ns) == []
 
 
 def test_select__what_the_leg_cannot_carry__value_error() -> None:
@@ -117,7 +117,7 @@ def test_pause__video__goes_on_at_the_next_key_frame_without_a_gap() -> None:
     stage.engine.pause(leg, True)
     sender.send(video(2))
     sender.send(video(3, key=True))
-    assert stage.engine.resend(leg, range(1 << 16), stage.now_ns) == 0
+    assert stage.engine.resend(leg, range(1 << 16), stage.now_ns) == []
     stage.engine.pause(leg, False)
     stage.engine.pause(leg, False)
     sender.send(video(4))

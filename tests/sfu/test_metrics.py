@@ -3,7 +3,6 @@ from __future__ import annotations
 from asyncio import create_subprocess_exec
 from asyncio.subprocess import PIPE
 
-import aiohttp
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -12,18 +11,11 @@ from sfu.ids import PeerId, RoomId, TapId
 from sfu.metrics import Metrics, WireCounters
 from tests.sfu.routing import ROOM as STAGE_ROOM
 from tests.sfu.routing import Stage, voice
-from tests.support.caller import Sfu, running_sfu
+from tests.support.caller import running_sfu
+from tests.support.scrape import scrape
 
 ROOM = RoomId("room-1")
 PEERS = ("an-who-must-not-appear", "binh-who-must-not-appear")
-
-
-async def scrape(sfu: Sfu) -> str:
-    async with aiohttp.ClientSession() as session:
-        url = f"http://127.0.0.1:{sfu.program.control_port}/metrics"
-        async with session.get(url) as answer:
-            assert answer.status == 200
-            return await answer.text()
 
 
 def value(text: str, name: str, **labels: str) -> float:
@@ -51,7 +43,7 @@ async def test_metrics__show_the_call_and_no_person() -> None:
         tap = StartTap(room=ROOM, tap=TapId("t"), peers=(PeerId(PEERS[0]),))
         await sfu.client.request(tap)
         await callers[0].hears_and_sees()
-        text = await scrape(sfu)
+        text = await scrape(f"http://127.0.0.1:{sfu.program.control_port}")
         assert value(text, "transports", state="connected") == 2
         assert value(text, "rooms") == 1
         assert value(text, "streams", kind="video") == 2
@@ -102,7 +94,7 @@ async def test_discarded_taps__are_counted() -> None:
 
 async def test_promtool__has_no_complaint() -> None:
     async with running_sfu() as sfu:
-        text = await scrape(sfu)
+        text = await scrape(f"http://127.0.0.1:{sfu.program.control_port}")
     promtool = await create_subprocess_exec(
         "promtool", "check", "metrics", stdin=PIPE, stdout=PIPE, stderr=PIPE
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sfu.rtp.rtcp import RtcpFormatError, TransportFeedback, parse_compound
 from sfu.streams.congestion.arrivals import FeedbackBuilder
-from sfu.streams.congestion.estimator import FLOOR_BPS, START_BPS, SendEstimator
+from sfu.streams.congestion.estimator import FLOOR_BPS, START_BPS, SendEstimator, Told
 from tests.support.link_model import MS, START_NS, Call, Link, Ring, S, Sample, steady, steps
 
 SEEDS = [1, 2, 3]
@@ -424,6 +424,22 @@ def test_feedback_for_packets_that_were_never_sent__ignored() -> None:
         call.estimator.feedback(ahead, call.sends, START_NS + 4 * S)
     after = call.estimator.target_bps, call.estimator.loss, call.estimator.round_trip_ns
     assert after == before
+
+
+def test_what_is_told__each_lost_number_once_and_those_whose_report_got_lost() -> None:
+    estimator, sends = SendEstimator(START_NS), Ring()
+    for n in range(20):
+        sends.add(START_NS + n * MS, 1000)
+
+    def hear(base: int, count: int, *offsets: int) -> Told | None:
+        ticks = tuple(4 * (base + offset) for offset in offsets)
+        feedback = TransportFeedback(0, 0, base, 0, 0, count, offsets, ticks)
+        return estimator.feedback(feedback, sends, START_NS + 100 * MS)
+
+    assert hear(0, 5, 0, 2, 4) == Told(0, [1, 3], range(0))
+    assert hear(2, 6, 0, 1, 5) == Told(2, [5, 6], range(5, 2)), "3 came late"
+    assert hear(12, 3, 0, 1, 2) == Told(12, (), range(8, 12))
+    assert hear(18, 3, 0) is None, "it tells of more than was sent"
 
 
 def test_feedback_twice_and_out_of_order__no_harm() -> None:

@@ -215,6 +215,15 @@ def test_index_of__knows_what_went_out() -> None:
     assert found == [None, 10, 11, 12, 13, 15, None]
 
 
+def test_sequence_of__is_what_went_out() -> None:
+    leg = started(packet(10))
+    sent = {index: written(leg, packet(index)).sequence for index in (10, 11, 13)}
+    leg.skip(14)
+    sent[15] = written(leg, packet(15)).sequence
+    assert {index: leg.sequence_of(index) for index in sent} == sent
+    assert [leg.sequence_of(index) for index in (9, 14)] == [None, None]
+
+
 def test_vp8__switch__picture_id_and_tl0_go_on_across_their_wraps() -> None:
     leg = started(vp8(10, 0x7FFE, 254))
     newest = vp8(11, 0x7FFF, 255)
@@ -338,6 +347,7 @@ class Leg:
         for sequence, data in self.sent.items():
             index = self.out.index_of(sequence & 0xFFFF, self.newest.index)
             if index is not None and index in self.seen:
+                assert self.out.sequence_of(index) == sequence & 0xFFFF
                 assert self.out.write_late(self.seen[index], 0, 0) == data
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sfu.rtp.transport_cc import REFERENCE_TICKS, TICK_NS, TransportFeedback
 from sfu.streams.congestion.acknowledged import RateWindow
@@ -59,6 +59,19 @@ class SendsLike(Protocol):
     def sizes_bytes(self) -> array[int]: ...
     @property
     def moves(self) -> int: ...
+
+
+class Told(NamedTuple):
+    """What a feedback packet tells, in numbers as `SendsLike` counts them.
+
+    `base` is the first that it is about, `lost` those that it tells for the first time not to have
+    arrived (some come after all, and are told of again). Each is told of once: `untold` are those
+    that a report was about which got lost itself.
+    """
+
+    base: int
+    lost: Sequence[int]
+    untold: range
 
 
 class SendEstimator:
@@ -136,8 +149,10 @@ class SendEstimator:
         return self._lowered_ns is not None and self._now_ns - self._lowered_ns < _CONGESTED_NS
 
     # -- what it hears
-    def feedback(self, feedback: TransportFeedback, sends: SendsLike, now_ns: int) -> None:
-        """Transport-wide feedback. What tells of packets that were never sent is ignored."""
+    def feedback(self, feedback: TransportFeedback, sends: SendsLike, now_ns: int) -> Told | None:
+        """Transport-wide feedback; None for one that tells of packets that were never sent, or too
+        long ago, which is ignored.
+        """
         self._now_ns = now_ns
         self._sends = sends
         self._follow(sends)
@@ -145,7 +160,7 @@ class SendEstimator:
         base = following - ((following - feedback.base_sequence) & 0xFFFF)
         end = base + feedback.status_count
         if end > following or base < max(0, following - len(sends.times_ns)):
-            return
+            return None
         offsets: Sequence[int] = feedback.offsets
         ticks: Sequence[int] = feedback.ticks
         late = 0
@@ -157,13 +172,15 @@ class SendEstimator:
         told = max(0, end - max(base, self._next))
         if offsets:
             self._arrived(base, offsets, ticks, self._origin(feedback), sends)
-        self._count(base, end, told, offsets, late)
+        untold = range(self._next, base)
+        lost = self._count(base, end, told, offsets, late)
         if offsets or late:
             self._confirmed_ns = now_ns
         if told:
             self._fed_ns = now_ns
             self._resume()
             self._update()
+        return Told(base, lost, untold)
 
     def receiver_limit(self, bps: int, now_ns: int) -> None:
         """REMB: what the receiver says that it can take."""
@@ -326,17 +343,20 @@ class SendEstimator:
         self._missing -= came
         return len(came)
 
-    def _count(self, base: int, end: int, told: int, offsets: Sequence[int], late: int) -> None:
-        lost = told - len(offsets)
-        if lost:
-            begin = max(base, self._next)
-            self._missing.update(range(begin, end))
-            self._missing.difference_update([base + offset for offset in offsets])
+    def _count(
+        self, base: int, end: int, told: int, offsets: Sequence[int], late: int
+    ) -> Sequence[int]:
+        missing: Sequence[int] = ()
+        if told > len(offsets):
+            came = {base + offset for offset in offsets}
+            missing = [index for index in range(max(base, self._next), end) if index not in came]
+            self._missing.update(missing)
             if len(self._missing) > 1000:
                 self._missing = {index for index in self._missing if index >= end - 500}
         self._next = max(self._next, end)
         if base >= self._path_begin:
-            self._loss.add(told, lost - late, self._now_ns)
+            self._loss.add(told, told - len(offsets) - late, self._now_ns)
+        return missing
 
     def _resume(self) -> None:
         if not self._silent:
