@@ -224,11 +224,13 @@ class _Collector:
             counters.transport_wide_received,
         )
         yield _counter(
-            "downlink_video_lost", "Video packets that receivers lost", counters.video_lost
+            "downlink_video_lost",
+            "Video packets that feedback told to be lost",
+            counters.video_lost,
         )
         yield _counter(
             "downlink_video_repaired",
-            "Video packets that receivers lost and got later",
+            "Those of them that feedback told to have come later",
             counters.video_repaired,
         )
         yield _counter("remb_received", "REMB of receivers", counters.remb_received)

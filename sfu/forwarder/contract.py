@@ -10,7 +10,7 @@ Times are `now_ns`, Unix time in nanoseconds, read once at the edge and passed i
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, NewType, Protocol
 
@@ -141,6 +141,14 @@ class Sends(Protocol):
     next_sequence: int
     times_ns: array[int]
     sizes_bytes: array[int]  # of the UDP payload
+
+
+class Sent(NamedTuple):
+    """A packet as its receiver knows it, with its transport-wide number as `Sends` counts them."""
+
+    number: int
+    ssrc: int
+    sequence: int
 
 
 #: A second of 8,000 packets: more than any feedback lets wait.
@@ -283,8 +291,10 @@ class Forwarder(Protocol):
         On a leg that numbers its packets transport-wide they are the newest of `sends`.
         """
 
-    def sent_at(self, leg: LegHandle, times_ns: Collection[int]) -> list[tuple[int, int]]:
-        """(time, sequence number) of what the leg forwarded at one of these times of `sends`."""
+    def repairable(self, transport: TransportHandle, numbers: Iterable[int]) -> list[Sent]:
+        """Those of these transport-wide numbers, as `sends` counts them, that were packets sent for
+        the first time and could be sent again on an SSRC of their own (RFC 4588).
+        """
 
     def probe(self, leg: LegHandle, size_bytes: int, now_ns: int) -> int:
         """Send about so much more on a leg's RTX SSRC, its newest packets again or else padding.

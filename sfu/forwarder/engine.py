@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import pylibsrtp
@@ -14,6 +14,7 @@ from sfu.forwarder.contract import (
     Address,
     LegHandle,
     Punts,
+    Sent,
     StreamHandle,
     TransportHandle,
 )
@@ -91,9 +92,9 @@ class Engine(Switchboard):
             self._outbox.flush()
         return sent
 
-    def sent_at(self, leg: LegHandle, times_ns: Collection[int]) -> list[tuple[int, int]]:
-        """(time, sequence number) of what the leg forwarded at one of these times of `sends`."""
-        return repair.sent_at(self._legs[leg], times_ns)
+    def repairable(self, transport: TransportHandle, numbers: Iterable[int]) -> list[Sent]:
+        """Those of these numbers that were packets sent first, and could be sent again."""
+        return repair.repairable(self._transports[transport].sends, self._legs, numbers)
 
     def probe(self, leg: LegHandle, size_bytes: int, now_ns: int) -> int:
         """Send about so much more on a leg's RTX SSRC, now; the bytes sent."""
@@ -329,6 +330,7 @@ class Engine(Switchboard):
     def _send_to_legs(self, legs: list[Leg], slot: StreamPacket, now_ns: int) -> None:
         gather = self._gather
         size_bytes = len(slot.payload)
+        index = slot.index
         for leg in legs:
             transport = leg.transport
             sends = transport.sends
@@ -343,6 +345,8 @@ class Engine(Switchboard):
                 at = stamp & _SENDS_MASK
                 sends.times_ns[at] = now_ns
                 sends.sizes_bytes[at] = wire_bytes
+                sends.legs[at] = leg.handle
+                sends.indexes[at] = index
                 sends.next_sequence = stamp + 1
             leg.packets += 1
             leg.payload_bytes += size_bytes
@@ -359,7 +363,7 @@ class Engine(Switchboard):
         elif limits.admits(slot):
             limits.forwards()
             mark = limits.mark(slot) if slot.ends else 0
-            self._deliver(leg, leg.write(slot, _stamp(leg), mark), len(slot.payload), now_ns)
+            self._deliver(leg, leg.write(slot, _stamp(leg), mark), slot, now_ns)
             if limits.is_open and leg.deliver is None:
                 leg.take_place()
         else:
@@ -374,7 +378,7 @@ class Engine(Switchboard):
                 continue
             data = leg.rewriter.write_late(slot, _stamp(leg), leg.filter.mark(slot))
             if data is not None:
-                self._deliver(leg, data, len(slot.payload), now_ns)
+                self._deliver(leg, data, slot, now_ns)
 
     def _catch_up(self, stream: Stream, legs: list[Leg], index: int, now_ns: int) -> None:
         """A key frame's first packet came last: the rest of it is in the ring."""
@@ -387,16 +391,19 @@ class Engine(Switchboard):
                     self._offer(leg, stream, slot, later - before, now_ns)
                     before = later
 
-    def _deliver(self, leg: Leg, data: bytes, payload_bytes: int, now_ns: int) -> None:
+    def _deliver(self, leg: Leg, data: bytes, slot: StreamPacket, now_ns: int) -> None:
         if leg.deliver is not None:
             leg.deliver(data, now_ns)
-        elif not self._emit(leg, data, now_ns):
+        elif not self._emit(leg, data, now_ns, leg.handle, slot.index):
             return
         leg.packets += 1
-        leg.payload_bytes += payload_bytes
+        leg.payload_bytes += len(slot.payload)
 
-    def _emit(self, leg: Leg, data: bytes, now_ns: int) -> int:
-        """Encrypt, note and gather a packet; its size on the wire, 0 when that is not possible."""
+    def _emit(self, leg: Leg, data: bytes, now_ns: int, handle: int = 0, index: int = 0) -> int:
+        """Encrypt, note and gather a packet; its size on the wire, 0 when that is not possible.
+
+        `handle` and `index` tell the ring of sends which packet it is, unless it is a repeat.
+        """
         transport = leg.transport
         if transport.protect is None or transport.address is None:
             return 0
@@ -406,7 +413,7 @@ class Engine(Switchboard):
             self.refused_packets += 1
             return 0
         if leg.stamped:
-            transport.sends.note(now_ns, len(sealed))
+            transport.sends.note(now_ns, len(sealed), handle, index)
         transport.sent_bytes += len(sealed)
         self._gather(sealed, transport.address)
         return len(sealed)

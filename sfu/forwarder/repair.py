@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from sfu.forwarder.contract import SENDS, LegHandle, Sent
+from sfu.forwarder.sends import SendRing
 from sfu.forwarder.tables import Leg
 from sfu.rtp.packet import header_length
 from sfu.rtp.rtx import SEQUENCE_BYTES
@@ -42,28 +44,21 @@ def resend(leg: Leg, sequences: Sequence[int], copies: int, now_ns: int, emit: E
     return sent
 
 
-def sent_at(leg: Leg, times_ns: Collection[int]) -> list[tuple[int, int]]:
-    """Time and sequence number of each packet that a leg forwarded at one of these times.
-
-    A datagram has a time of its own, and what is made of it is sent at that time: so what was sent
-    when is known without a record of it.
-    """
-    shown = leg.shown
-    if shown is None or not times_ns:
-        return []
-    oldest_ns = min(times_ns)
-    history, newest = shown.inbound.history, shown.inbound.reception.highest
-    found: list[tuple[int, int]] = []
-    for index in range(newest, newest - history.size, -1):
-        slot = history.at(index)
-        if slot.index != index:
+def repairable(
+    sends: SendRing, legs: Mapping[LegHandle, Leg], numbers: Iterable[int]
+) -> list[Sent]:
+    """Those of these numbers that were packets sent first, and could be sent again on RTX."""
+    found: list[Sent] = []
+    newest = sends.next_sequence - 1
+    for number in numbers:
+        at = number % SENDS
+        leg = legs.get(LegHandle(sends.legs[at])) if newest - SENDS < number <= newest else None
+        # What a leg sent before it showed this stream is not in this stream's ring.
+        if leg is None or number < leg.shown_from or leg.rtx_payload_type() is None:
             continue
-        if slot.arrival_ns < oldest_ns:
-            break
-        if slot.arrival_ns in times_ns:
-            sequence = leg.rewriter.sequence_of(index)
-            if sequence is not None:
-                found.append((slot.arrival_ns, sequence))
+        sequence = leg.rewriter.sequence_of(sends.indexes[at])
+        if sequence is not None:
+            found.append(Sent(number, leg.ssrc, sequence))
     return found
 
 

@@ -227,6 +227,8 @@ class Leg:
         "rtx",
         "rtx_payload_types",
         "shown",
+        "shown_from",
+        "ssrc",
         "stamped",
         "target",
         "transport",
@@ -253,6 +255,7 @@ class Leg:
         self.rtx = rtx
         self.rtx_payload_types = rtx_payload_types or {}
         self.stamped = header.stamped
+        self.ssrc = int.from_bytes(header.ssrc, "big")
         self.rewriter = Rewriter(
             header, first_sequence=_first_sequence(), first_time=secrets.randbits(32)
         )
@@ -260,6 +263,8 @@ class Leg:
         self.filter = LayerFilter()
         self.target: Stream | None = None
         self.shown: Stream | None = None
+        #: The transport-wide number of the first packet of it.
+        self.shown_from = 0
         self.place: list[Leg] = []
         #: The codec and clock that were shown last.
         self.codec: Codec | None = None
@@ -325,6 +330,7 @@ class Leg:
         self.clock = stream.clock
         self.filter.start(HIGHEST[spec.codec])
         self.shown = stream
+        self.shown_from = self.transport.sends.next_sequence
         self.take_place()
 
     def take_place(self) -> None:

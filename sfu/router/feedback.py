@@ -151,7 +151,7 @@ def _repeat(
     copies = connection.downlink.repeats()
     allowed = connection.resends.take(copies * len(sequences), now_ns) // copies
     sent = forwarder.resend(leg.handle, sequences[:allowed], now_ns, copies)
-    if leg.is_repairable:
+    if leg.is_numbered:
         following = forwarder.sends(connection.transport.handle).next_sequence
         connection.repairs.repeated(leg.ssrc, sent, following - len(sent), now_ns)
 
@@ -171,7 +171,8 @@ def _transport_feedback(
     repairs.arrived([told.base + offset for offset in feedback.offsets])
     repairs.missed(told.lost)
     repairs.missed(told.untold)
-    _note_lost(connection, told.lost, forwarder, now_ns)
+    for number, ssrc, sequence in forwarder.repairable(connection.transport.handle, told.lost):
+        repairs.told_lost(Packet(ssrc, sequence), number, now_ns)
     counters.video_lost += repairs.lost - before[0]
     counters.video_repaired += repairs.repaired - before[1]
     for ssrc, sequences in repairs.due(now_ns).items():
@@ -179,20 +180,6 @@ def _transport_feedback(
         if leg is not None:
             allowed = connection.unasked.take(len(sequences), now_ns)
             _repeat(connection, leg, sequences[:allowed], forwarder, now_ns)
-
-
-def _note_lost(
-    connection: Connection, lost: Sequence[int], forwarder: Forwarder, now_ns: int
-) -> None:
-    if not lost:
-        return
-    times_ns = forwarder.sends(connection.transport.handle).times_ns
-    numbers = {times_ns[number % len(times_ns)]: number for number in lost}
-    for leg in connection.subscriber.legs():
-        if leg.is_repairable and leg.handle is not None:
-            for time_ns, sequence in forwarder.sent_at(leg.handle, numbers.keys()):
-                packet = Packet(leg.ssrc, sequence)
-                connection.repairs.told_lost(packet, numbers[time_ns], now_ns)
 
 
 def _key_frame(connection: Connection, ssrc: int, actions: FeedbackActions) -> None:

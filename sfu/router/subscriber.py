@@ -70,9 +70,9 @@ class Leg:
         return self.section.kind
 
     @property
-    def is_repairable(self) -> bool:
-        """Whether what is lost comes again as a packet with a transport-wide number of its own."""
-        return bool(self.rtx_ssrc) and TRANSPORT_CC_URI in self.section.extensions
+    def is_numbered(self) -> bool:
+        """Whether its packets have transport-wide numbers."""
+        return TRANSPORT_CC_URI in self.section.extensions
 
     def payload_types(self) -> dict[Codec, int]:
         """What the receiver calls each codec."""

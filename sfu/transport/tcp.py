@@ -150,11 +150,11 @@ class TcpPort:
 
     def receive(self, packets: Sequence[bytes], address: Address) -> None:
         """Packets of one connection, to the forwarder; a fault of ours costs one of them."""
+        now_ns = clock.now_ns()
         receive = self._forwarder.receive
-        now_ns = clock.now_ns
         for data in packets:
             try:
-                receive(data, address, now_ns())  # each has a time of its own
+                receive(data, address, now_ns)
             except Exception:
                 self._fault()
         self.received_packets += len(packets)

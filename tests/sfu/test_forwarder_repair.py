@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.sfu.forwarding import (
     VIDEO_OUT,
     VP8_PT,
     Heard,
+    Party,
     Stage,
     again,
     audio,
@@ -88,39 +90,77 @@ def test_resend__two_copies__all_first_ones_before_the_second() -> None:
     assert len({packet.sequence for packet in repeated}) == 4, "each is a packet of its own"
 
 
-def test_sent_at__what_was_forwarded_at_a_time__by_its_number() -> None:
+def repairable(stage: Stage, receiver: Party, numbers: Iterable[int]) -> list[tuple[int, int]]:
+    found = stage.engine.repairable(receiver.transport, numbers)
+    assert {sent.ssrc for sent in found} <= {900}
+    return [(sent.number, sent.sequence) for sent in found]
+
+
+def numbered(packets: list[RtpPacket]) -> list[tuple[int, int]]:
+    """Transport-wide and own sequence numbers."""
+    stamps = [value(bytes(packet), TRANSPORT_CC_OUT) or b"" for packet in packets]
+    return [
+        (int.from_bytes(stamp, "big"), packet.sequence)
+        for stamp, packet in zip(stamps, packets, strict=True)
+    ]
+
+
+def test_repairable__what_was_sent_first__and_no_repeat_and_no_probe() -> None:
     stage = Stage()
     sender, receiver = stage.party(), stage.party()
     leg = receiver.sees_modern(sender.adds_modern(1))
-    times_ns = []
-    for sequence in (65534, 65535, 65537, 65538):  # one gets lost before us
-        stage.now_ns += MS
-        times_ns.append(stage.now_ns)
-        sender.send(stamped(video(sequence & 0xFFFF, key=sequence == 65534), sequence & 7))
-    stage.now_ns += MS
-    sequences = [packet.sequence for packet in receiver.received()]
-    stage.engine.resend(leg, sequences, stage.now_ns)
-    sent = stage.engine.sends(receiver.transport)
-    assert list(sent.times_ns[:4]) == times_ns
-    found = stage.engine.sent_at(leg, [times_ns[3], times_ns[1], times_ns[1] + 1, stage.now_ns])
-    assert sorted(found) == [(times_ns[1], sequences[1]), (times_ns[3], sequences[3])]
-    assert stage.engine.sent_at(leg, []) == []
+    for sequence in (65534, 65535, 1, 0):  # one comes late, and all at one time
+        sender.send(stamped(video(sequence, key=sequence == 65534), sequence & 7))
+    first = numbered(receiver.received())
+    assert [number for number, _ in first] == [0, 1, 2, 3]
+    assert len(stage.engine.resend(leg, [first[1][1]], stage.now_ns)) == 1
+    assert stage.engine.probe(leg, 3_000, stage.now_ns)
+    again = stage.engine.sends(receiver.transport).next_sequence
+    sender.send(stamped(video(2), 2))
+    [last] = numbered(receiver.received()[-1:])
+    assert last[0] == again > 5
+    assert repairable(stage, receiver, range(-5, again + 5)) == [*first, last]
 
 
-def test_sent_at__from_before_a_leg_showed_the_stream__nothing() -> None:
+def test_repairable__key_frame_whose_beginning_came_late__each_packet_as_it_was_sent() -> None:
     stage = Stage()
     sender, receiver = stage.party(), stage.party()
     stream = sender.adds_modern(1)
-    early_ns = stage.now_ns
-    sender.send(stamped(video(1, key=True), 1))
-    leg = receiver.sees_modern(None)
-    assert stage.engine.sent_at(leg, [early_ns]) == []
-    stage.engine.select(leg, stream)
-    stage.now_ns += MS
-    sender.send(stamped(video(2, key=True), 2))
-    [shown] = receiver.received()
-    found = stage.engine.sent_at(leg, [early_ns, stage.now_ns])
-    assert found == [(stage.now_ns, shown.sequence)]
+    receiver.sees_modern(stream)
+    for sequence in (11, 12, 10):
+        stage.now_ns += MS
+        sender.send(stamped(video(sequence, key=sequence == 10), sequence))
+    sent = receiver.received()
+    assert numbers(sent) == [10, 11, 12]
+    assert repairable(stage, receiver, range(9)) == numbered(sent)
+
+
+def test_repairable__from_before_a_leg_showed_the_stream__nothing() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    leg = receiver.sees_modern(sender.adds_modern(1))
+    sender.send(stamped(video(5, key=True), 5))
+    sender.send(stamped(video(6), 6))
+    stage.engine.select(leg, sender.adds_modern(2))
+    sender.send(stamped(video(5, ssrc=2, key=True), 5))
+    sender.send(stamped(video(6, ssrc=2), 6))
+    sent = numbered(receiver.received())
+    assert repairable(stage, receiver, range(9)) == sent[2:]
+    stage.engine.pause(leg, True)
+    assert repairable(stage, receiver, range(9)) == []
+    stage.engine.remove_leg(leg)
+    assert repairable(stage, receiver, range(9)) == []
+
+
+def test_repairable__voices_and_pictures_without_rtx__nothing() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    spec = LegSpec(receiver.transport, 900, "video", VIDEO_OUT, transport_cc_id=TRANSPORT_CC_OUT)
+    leg = stage.engine.add_leg(spec)
+    stage.engine.select(leg, sender.adds_modern(1))
+    sender.send(stamped(video(0, key=True), 0))
+    assert len(receiver.received()) == 1
+    assert repairable(stage, receiver, range(9)) == []
 
 
 def test_resend__over_and_over__an_outage_more_than_was_sent() -> None:

@@ -194,25 +194,39 @@ class Viewer:
             self.got.add(int.from_bytes(packet.payload[:2], "big"))
             return
         self.got.add(packet.sequence)
-        before, self._highest = self._highest, packet.sequence
-        hole = range((before or packet.sequence) + 1, packet.sequence)
+        ahead = 1 if self._highest is None else packet.sequence - self._highest & 0xFFFF
+        if ahead >= 0x8000:
+            return
+        self._highest = packet.sequence
+        hole = tuple(packet.sequence - back & 0xFFFF for back in range(ahead - 1, 0, -1))
         if hole and self._asks and self._comes():
-            self.peer.report(ReceiverReport(1), Nack(1, packet.ssrc, tuple(hole)))
+            self.peer.report(ReceiverReport(1), Nack(1, packet.ssrc, hole))
 
     def _comes(self) -> bool:
         return self._chance.random() >= self.loss
 
 
-async def watched(stage: Stage, loss: float, *, asks: bool = True, frames: int = 4000) -> Viewer:
-    """A viewer of a camera whose path loses so much, after so many frames of one packet."""
+async def watched(
+    stage: Stage, loss: float, *, asks: bool = True, late: float = 0.0, frames: int = 4000
+) -> Viewer:
+    """A viewer of a camera whose path loses so much, after so many frames of one packet.
+
+    A share of them comes to us `late`, by 60 ms.
+    """
     an = await stage.peer("an", "mic", "cam").connected()
     binh = await stage.peer("binh", HEAR, SEE).connected()
     viewer = Viewer(binh, loss, seed=7, asks=asks)
+    chance = random.Random(8)
+    held: deque[int] = deque()
     for number in range(frames):
-        an.send(picture(number & 0xFFFF, key=number == 0))
-        stage.now_ns += 5 * MS
+        if number and chance.random() < late:
+            held.append(number)
+        else:
+            an.send(picture(number, key=number == 0))
+        if held and number - held[0] >= 6:
+            an.send(picture(held.popleft()))
+        stage.now_ns += 10 * MS
         viewer.carry()
-        stage.now_ns += 5 * MS  # no two datagrams have one time
     viewer.loss = 0.0
     for _ in range(50):
         stage.now_ns += 10 * MS
@@ -220,8 +234,11 @@ async def watched(stage: Stage, loss: float, *, asks: bool = True, frames: int =
     return viewer
 
 
-async def test_path_that_loses_five_percent_each_way__nearly_all_comes_again(stage: Stage) -> None:
-    viewer = await watched(stage, 0.05)
+@pytest.mark.parametrize("late", [0.0, 0.05])
+async def test_path_that_loses_five_percent_each_way__nearly_all_comes_again(
+    stage: Stage, late: float
+) -> None:
+    viewer = await watched(stage, 0.05, late=late)
     assert len(viewer.missed) > 150
     assert len(viewer.missed - viewer.got) <= 0.005 * len(viewer.missed)
     counters = stage.router.state.feedback
@@ -237,6 +254,45 @@ async def test_viewer_that_never_asks__is_sent_what_its_feedback_tells_to_be_los
     lost_and_told = stage.router.state.feedback.video_lost
     assert lost_and_told > 0.9 * len(viewer.missed)
     assert stage.router.state.feedback.video_repaired > 0.95 * lost_and_told
+
+
+def tell(viewer: StagePeer, base: int, count: int, *arrived: int) -> None:
+    """Feedback on so many numbers from `base` on, of which these arrived."""
+    offsets = tuple(number - base for number in arrived)
+    ticks = tuple(4 * number for number in arrived)
+    viewer.report(ReceiverReport(1), TransportFeedback(1, 1, base, 0, 0, count, offsets, ticks))
+
+
+def stamps(packets: list[RtpPacket]) -> list[int]:
+    found = [value(bytes(packet), CC_ID) for packet in packets]
+    return [int.from_bytes(stamp or b"", "big") for stamp in found]
+
+
+async def test_repeat_gets_lost_too__another_and_it_counts_once_it_is_told_to_have_come(
+    stage: Stage,
+) -> None:
+    an = await stage.peer("an", "mic", "cam").connected()
+    binh = await stage.peer("binh", HEAR, SEE).connected()
+    counters = stage.router.state.feedback
+    for number in range(20):
+        an.send(picture(number, key=number == 0))
+        stage.now_ns += 10 * MS
+    sent = binh.received()
+    assert stamps(sent) == list(range(20))
+    tell(binh, 0, 20, *(number for number in range(20) if number != 5))
+    assert (counters.video_lost, counters.video_repaired) == (1, 0)
+    first = binh.received()
+    assert {int.from_bytes(packet.payload[:2], "big") for packet in first} == {sent[5].sequence}
+    an.send(picture(20))
+    [newest] = stamps(binh.received())
+    tell(binh, 20, newest - 19, newest)  # whatever was sent between did not come
+    assert (counters.video_lost, counters.video_repaired) == (1, 0)
+    second = binh.received()
+    assert {int.from_bytes(packet.payload[:2], "big") for packet in second} == {sent[5].sequence}
+    an.send(picture(21))
+    came = stamps(second)[0]
+    tell(binh, came, stamps(binh.received())[0] - came + 1, came)
+    assert (counters.video_lost, counters.video_repaired) == (2, 1)  # the newest picture was lost
 
 
 async def test_much_is_lost_at_once_and_nobody_asks__a_ration_comes_again(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sfu.rtp.rtcp import RtcpFormatError, TransportFeedback, parse_compound
 from sfu.streams.congestion.arrivals import FeedbackBuilder
 from sfu.streams.congestion.estimator import FLOOR_BPS, START_BPS, SendEstimator, Told
-from tests.support.link_model import MS, START_NS, Call, Link, Ring, S, Sample, steady, steps
+from tests.support.link_model import MS, RING, START_NS, Call, Link, Ring, S, Sample, steady, steps
 
 SEEDS = [1, 2, 3]
 
@@ -440,6 +440,16 @@ def test_what_is_told__each_lost_number_once_and_those_whose_report_got_lost() -
     assert hear(2, 6, 0, 1, 5) == Told(2, [5, 6], range(5, 2)), "3 came late"
     assert hear(12, 3, 0, 1, 2) == Told(12, (), range(8, 12))
     assert hear(18, 3, 0) is None, "it tells of more than was sent"
+
+
+def test_first_feedback_for_hours__tells_of_no_more_than_is_known() -> None:
+    estimator, sends = SendEstimator(START_NS), Ring()
+    for n in range(3 * RING):
+        sends.add(START_NS + n * MS, 1000)
+    feedback = TransportFeedback(0, 0, 3 * RING - 9 & 0xFFFF, 0, 0, 9, (8,), (0,))
+    told = estimator.feedback(feedback, sends, START_NS + 3 * RING * MS)
+    assert told is not None
+    assert told.untold == range(2 * RING, 3 * RING - 9)
 
 
 def test_feedback_twice_and_out_of_order__no_harm() -> None:

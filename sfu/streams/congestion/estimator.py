@@ -66,7 +66,7 @@ class Told(NamedTuple):
 
     `base` is the first that it is about, `lost` those that it tells for the first time not to have
     arrived (some come after all, and are told of again). Each is told of once: `untold` are those
-    that a report was about which got lost itself.
+    that a report was about which got lost itself, as far back as sends are known.
     """
 
     base: int
@@ -172,7 +172,7 @@ class SendEstimator:
         told = max(0, end - max(base, self._next))
         if offsets:
             self._arrived(base, offsets, ticks, self._origin(feedback), sends)
-        untold = range(self._next, base)
+        untold = range(max(self._next, following - len(sends.times_ns)), base)
         lost = self._count(base, end, told, offsets, late)
         if offsets or late:
             self._confirmed_ns = now_ns
