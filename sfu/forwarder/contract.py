@@ -286,7 +286,7 @@ class Forwarder(Protocol):
     def resend(
         self, leg: LegHandle, sequences: Sequence[int], now_ns: int, copies: int = 1
     ) -> list[int]:
-        """Answer a NACK from the ring, with so many of each; the numbers of those sent, in order.
+        """Answer a NACK from the ring, with so many of each; the sequence numbers sent, in order.
 
         On a leg that numbers its packets transport-wide they are the newest of `sends`.
         """

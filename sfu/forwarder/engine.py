@@ -86,7 +86,7 @@ class Engine(Switchboard):
     def resend(
         self, leg: LegHandle, sequences: Sequence[int], now_ns: int, copies: int = 1
     ) -> list[int]:
-        """Answer a NACK from the ring, with so many of each; the numbers of those sent, now."""
+        """Answer a NACK from the ring, with so many of each, now; the sequence numbers sent."""
         sent = repair.resend(self._legs[leg], sequences, copies, now_ns, self._emit)
         if sent:
             self._outbox.flush()
