@@ -33,6 +33,8 @@ DOWN_WITHIN_S, BACK_WITHIN_S = 2.0, 10.0
 PAUSED = "Mạng của bạn đang yếu: tạm dừng hình, giữ tiếng."
 LOSS, LOST = 0.05, 300
 LEAST_REPAIRED = 0.99
+#: A twentieth of the feedback gets lost, and with it word of what it told.
+LEAST_TOLD = 0.85
 #: Of frames; without repair it were a fifth.
 MOST_SKIPPED = 0.04
 MOST_FROZEN = 0.01
@@ -133,7 +135,7 @@ async def test_five_percent_loss_each_way__is_repaired(
         down = last[0].since(first[0])
         report(down=asdict(down), sent=sent, up_repaired=repaired, up_missing=missing)
         report(down_lost=lost, down_repaired=came)
-        assert lost > LOST // 2
+        assert lost >= LEAST_TOLD * down.lost
         assert came >= LEAST_REPAIRED * lost
         assert repaired > LOST // 2
         assert repaired >= LEAST_REPAIRED * (repaired + missing)
