@@ -225,7 +225,7 @@ class _Collector:
         )
         yield _counter(
             "downlink_video_lost",
-            "Video packets that feedback told to be lost",
+            "Video packets with RTX that feedback told to be lost",
             counters.video_lost,
         )
         yield _counter(

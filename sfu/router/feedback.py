@@ -25,6 +25,9 @@ from sfu.rtp.rtcp import (
     parse_compound,
 )
 
+#: Of more that are told to be lost at once, the newest: the others are too old to be of use.
+_MOST_LOST = 1000
+
 
 @dataclass(slots=True)
 class FeedbackCounters:
@@ -39,7 +42,7 @@ class FeedbackCounters:
     transport_wide_received: int = 0
     transport_wide_sent: int = 0
     remb_received: int = 0
-    #: Video packets that receivers told not to have arrived, and those of them that came later.
+    #: Video packets with RTX that receivers told not to have arrived, and those that came later.
     video_lost: int = 0
     video_repaired: int = 0
 
@@ -171,7 +174,8 @@ def _transport_feedback(
     repairs.arrived([told.base + offset for offset in feedback.offsets])
     repairs.missed(told.lost)
     repairs.missed(told.untold)
-    for number, ssrc, sequence in forwarder.repairable(connection.transport.handle, told.lost):
+    lost = told.lost[-_MOST_LOST:]
+    for number, ssrc, sequence in forwarder.repairable(connection.transport.handle, lost):
         repairs.told_lost(Packet(ssrc, sequence), number, now_ns)
     counters.video_lost += repairs.lost - before[0]
     counters.video_repaired += repairs.repaired - before[1]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from sfu.forwarder.contract import LegSpec, TransportHandle
+from sfu.forwarder.contract import SENDS, LegSpec, TransportHandle
 from sfu.forwarder.repair import REPEATS_AHEAD
 from sfu.rtp.extensions import value
 from sfu.rtp.packet import RtpPacket
@@ -120,6 +120,17 @@ def test_repairable__what_was_sent_first__and_no_repeat_and_no_probe() -> None:
     [last] = numbered(receiver.received()[-1:])
     assert last[0] == again > 5
     assert repairable(stage, receiver, range(-5, again + 5)) == [*first, last]
+
+
+def test_repairable__numbers_whose_place_another_took__nothing() -> None:
+    stage = Stage()
+    sender, receiver = stage.party(), stage.party()
+    receiver.sees_modern(sender.adds_modern(1))
+    for sequence in range(SENDS + 3):
+        sender.send(stamped(video(sequence, key=sequence == 0), sequence & 7))
+    newest = SENDS + 2
+    asked = [2, 3, newest, newest + 1, newest + SENDS]
+    assert [number for number, _ in repairable(stage, receiver, asked)] == [3, newest]
 
 
 def test_repairable__key_frame_whose_beginning_came_late__each_packet_as_it_was_sent() -> None:

@@ -311,3 +311,14 @@ async def test_much_is_lost_at_once_and_nobody_asks__a_ration_comes_again(stage:
     again = [int.from_bytes(packet.payload[:2], "big") for packet in binh.received()]
     assert len(set(again)) == 30
     assert len(again) <= 60, "each once or twice"
+
+
+async def test_hours_are_told_to_be_lost_at_once__the_newest_are_looked_at(stage: Stage) -> None:
+    an = await stage.peer("an", "mic", "cam").connected()
+    binh = await stage.peer("binh", HEAR, SEE).connected()
+    for number in range(1501):
+        an.send(picture(number, key=number == 0))
+        stage.now_ns += MS
+    newest = stamps(binh.received())[-1]
+    tell(binh, 0, newest + 1, newest)
+    assert stage.router.state.feedback.video_lost == 1000
