@@ -206,6 +206,18 @@ class Viewer:
         return self._chance.random() >= self.loss
 
 
+async def camera_and_viewer(stage: Stage) -> tuple[StagePeer, StagePeer]:
+    an = await stage.peer("an", "mic", "cam").connected()
+    return an, await stage.peer("binh", HEAR, SEE).connected()
+
+
+def film(an: StagePeer, frames: int) -> None:
+    """A frame of one packet each millisecond."""
+    for number in range(frames):
+        an.send(picture(number, key=number == 0))
+        an.stage.now_ns += MS
+
+
 async def watched(
     stage: Stage, loss: float, *, asks: bool = True, late: float = 0.0, frames: int = 4000
 ) -> Viewer:
@@ -213,8 +225,7 @@ async def watched(
 
     A share of them comes to us `late`, by 60 ms.
     """
-    an = await stage.peer("an", "mic", "cam").connected()
-    binh = await stage.peer("binh", HEAR, SEE).connected()
+    an, binh = await camera_and_viewer(stage)
     viewer = Viewer(binh, loss, seed=7, asks=asks)
     chance = random.Random(8)
     held: deque[int] = deque()
@@ -271,12 +282,9 @@ def stamps(packets: list[RtpPacket]) -> list[int]:
 async def test_repeat_gets_lost_too__another_and_it_counts_once_it_is_told_to_have_come(
     stage: Stage,
 ) -> None:
-    an = await stage.peer("an", "mic", "cam").connected()
-    binh = await stage.peer("binh", HEAR, SEE).connected()
+    an, binh = await camera_and_viewer(stage)
     counters = stage.router.state.feedback
-    for number in range(20):
-        an.send(picture(number, key=number == 0))
-        stage.now_ns += 10 * MS
+    film(an, 20)
     sent = binh.received()
     assert stamps(sent) == list(range(20))
     tell(binh, 0, 20, *(number for number in range(20) if number != 5))
@@ -296,11 +304,8 @@ async def test_repeat_gets_lost_too__another_and_it_counts_once_it_is_told_to_ha
 
 
 async def test_much_is_lost_at_once_and_nobody_asks__a_ration_comes_again(stage: Stage) -> None:
-    an = await stage.peer("an", "mic", "cam").connected()
-    binh = await stage.peer("binh", HEAR, SEE).connected()
-    for number in range(101):
-        an.send(picture(number, key=number == 0))
-        stage.now_ns += MS
+    an, binh = await camera_and_viewer(stage)
+    film(an, 101)
     ssrc = binh.ssrc(0, "video")
     *_, last = [packet for packet in binh.received() if packet.ssrc == ssrc]
     stamp = value(bytes(last), CC_ID)
@@ -314,11 +319,8 @@ async def test_much_is_lost_at_once_and_nobody_asks__a_ration_comes_again(stage:
 
 
 async def test_hours_are_told_to_be_lost_at_once__the_newest_are_looked_at(stage: Stage) -> None:
-    an = await stage.peer("an", "mic", "cam").connected()
-    binh = await stage.peer("binh", HEAR, SEE).connected()
-    for number in range(1501):
-        an.send(picture(number, key=number == 0))
-        stage.now_ns += MS
+    an, binh = await camera_and_viewer(stage)
+    film(an, 1501)
     newest = stamps(binh.received())[-1]
     tell(binh, 0, newest + 1, newest)
     assert stage.router.state.feedback.video_lost == 1000
