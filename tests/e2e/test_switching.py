@@ -21,9 +21,8 @@ SWITCHES = 1000
 #: It takes 80 s on two free cores.
 WITHIN_S = 200.0
 LONGEST_FREEZE_MS = 500.0
-#: Of who never switches. Chromium's encoder leaves out up to 430 ms of the lowest layer after a
-#: large key frame, and two may come within a second; more would be the SFU's.
-LONGEST_STEADY_MS = 1000.0
+#: Of who never switches. Four frames that an encoder leaves out are seen, more would be the SFU's.
+LONGEST_STEADY_MS = 700.0
 #: After it was hidden a picture waits for its key frame: a second of the throttle and the frame.
 LONGEST_WAKE_MS = 2000.0
 HEIGHTS_PX = (90, 136, 180, 272, 360, 544, 720)
